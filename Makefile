@@ -1,0 +1,61 @@
+# The words of this project, the same here and in CI. `make` alone lists them.
+# Needs Python 3.11 or newer, make and the package registries; everything else is set up on the way.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+setup := sh scripts/setup.sh
+python := .venv/bin/python
+# Where set-up puts node and npm on a machine that has none.
+export PATH := $(CURDIR)/.build/node/bin:$(PATH)
+
+.PHONY: help run dev test build check bench load migrate db-shell lock clean
+
+help: ## List these words
+	@echo 'Holdfast: a browser recorder that does not lose anything.'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r word meaning; \
+		do printf '%-16s %s\n' "$$word" "$$meaning"; done
+
+run: ## Set up, build the page, start everything and serve it at http://localhost:3000
+	@$(setup) run page
+	@exec .venv/bin/holdfast serve
+
+dev: ## The same, started again whenever a source file changes
+	@$(setup) run page
+	@exec $(python) -m scripts.serve_and_reload
+
+test: ## Check and run every test, those in a real browser included (ARGS='-k word' for some)
+	@$(setup) test page browser
+	@$(python) -m scripts.check
+	@$(python) -m pytest $(ARGS)
+
+build: ## Build the page into web/dist
+	@$(setup) run page
+
+check: ## Format, lint, strict types, SQL lint, JavaScript syntax
+	@$(setup) test node
+	@$(python) -m scripts.check
+
+bench: ## Small benchmarks beside the bare bucket; result in loadtest/results/
+	@$(setup) test page
+	@$(python) -m loadtest.bench
+
+load: ## The assignment's load test on a fresh server, then the byte-level check (RATE=, DURATION=)
+	@$(setup) test page
+	@$(python) -m loadtest.run_load
+
+migrate: ## Bring the configured database's schema up to date
+	@$(setup) run
+	@.venv/bin/holdfast migrate
+
+db-shell: ## SQL (pgcli) on the configured database, or on the embedded one while the server runs
+	@$(setup) test
+	@$(python) -m scripts.db_shell
+
+lock: ## For maintainers: resolve requirements/*.in anew (needs uv)
+	@sh scripts/lock.sh
+
+clean: ## Remove what the other words made; recordings under .holdfast/ stay
+	rm -rf .venv .build node_modules web/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
