@@ -10,7 +10,10 @@ Every adapter keeps this contract, and one suite (tests/contracts/test_blob_stor
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
+
+# What S3 lists in one answer.
+LIST_PAGE_MAX: Final = 1_000
 
 
 class BlobStoreError(Exception):
@@ -60,7 +63,10 @@ class BlobStore(Protocol):
         ...
 
     async def get_range(self, key: str, offset: int, size: int) -> bytes:
-        """`size` bytes (at least 1) from `offset`; fewer where the object ends earlier. Raises `BlobNotFoundError`."""
+        """`size` bytes (at least 1) from `offset`; fewer, or none, where the object ends earlier.
+
+        Raises `BlobNotFoundError`.
+        """
         ...
 
     async def head(self, key: str) -> BlobInfo | None:
@@ -68,7 +74,7 @@ class BlobStore(Protocol):
         ...
 
     async def list_page(self, prefix: str, start_after: str, limit: int) -> list[BlobInfo]:
-        """At most `limit` (1..1000) objects whose key begins with `prefix` and is greater than `start_after`."""
+        """At most `limit` (1..LIST_PAGE_MAX) objects whose key begins with `prefix` and is above `start_after`."""
         ...
 
     async def delete(self, key: str) -> None:

@@ -4,6 +4,7 @@ Every adapter keeps this contract, and one suite (tests/contracts/test_ledger.py
 
 - A method that returns has committed. One that raises `LedgerUnavailableError` has not: an adapter
   settles a COMMIT whose outcome is unknown by the transaction's own id before it answers or raises.
+  Only where even that gets no answer, `LedgerUnsettledError` says that the outcome is unknown.
 - A repeat is a success: the same call again returns the same rows (I3).
 - Ages and times come from the ledger's own clock.
 - Every repair repeats its premise in the statement that makes it, so two repairers do no harm.
@@ -12,12 +13,16 @@ Every adapter keeps this contract, and one suite (tests/contracts/test_ledger.py
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from protocol.errors import ErrorCode
+from protocol.limits import PAGE_ROWS_MAX
 from protocol.states import ChunkState, FindingKind, ObjectState, RecordingState
 from protocol.wire import IndexGap, ManifestEntry
+
+# A page, and one row more to see whether another page follows.
+LIST_ROWS_MAX: Final = PAGE_ROWS_MAX + 1
 
 
 class LedgerError(Exception):
@@ -25,12 +30,20 @@ class LedgerError(Exception):
 
     LedgerError
     +-- LedgerUnavailableError  nothing was committed; the same call may succeed later
+    |   +-- LedgerUnsettledError    it may have been committed after all; repeat the same call
     +-- LedgerRefusedError      the database answers, and will not do this (schema, rights); a person must act
     """
 
 
 class LedgerUnavailableError(LedgerError):
     """The database cannot be reached, failed, or took too long; nothing of this call is committed."""
+
+
+class LedgerUnsettledError(LedgerUnavailableError):
+    """COMMIT was sent, and the database could not be asked in time what became of it.
+
+    Repeating the same call is right in both cases; concluding that nothing happened is not.
+    """
 
 
 class LedgerRefusedError(LedgerError):
@@ -170,8 +183,14 @@ class Installation:
     is_empty: bool
 
 
+def check_page_limit(limit: int) -> None:
+    """Every listing is bounded (I6): raise `ValueError` unless `limit` is 1..LIST_ROWS_MAX."""
+    if not 1 <= limit <= LIST_ROWS_MAX:
+        raise ValueError(f"a listing gives 1 to {LIST_ROWS_MAX} rows at once, asked for {limit}")
+
+
 class Ledger(Protocol):
-    """One PostgreSQL database, or its stand-in."""
+    """One PostgreSQL database, or its stand-in. Every `limit` is 1..LIST_ROWS_MAX."""
 
     # -- installation and health
 
@@ -219,8 +238,8 @@ class Ledger(Protocol):
         """Set the state to `deleted`, keep the tombstone, remove the chunks' rows; under `for update`.
 
         Works for an unknown recording too, so that a late chunk is refused. Objects left without a
-        row become `unlinked`, others get `has_waste`. Returns the tombstone that stands: a repeat
-        returns the first one.
+        row become `unlinked`, all get `has_waste`. Title, document and certificate are erased with the
+        rows. Returns the tombstone that stands: a repeat returns the first one.
         """
         ...
 
@@ -238,7 +257,7 @@ class Ledger(Protocol):
         ...
 
     async def find_chunks(self, recording_id: UUID, indexes: Sequence[int]) -> dict[int, LocatedChunk]:
-        """The rows that exist among `indexes`, by chunk_index."""
+        """The rows that exist among `indexes` (at most VERIFY_CHUNKS_MAX), by chunk_index."""
         ...
 
     async def list_chunks(self, recording_id: UUID, *, after_index: int, limit: int) -> list[StoredChunk]:
@@ -252,14 +271,17 @@ class Ledger(Protocol):
     # -- verification and repair
 
     async def mark_verified(self, object_id: UUID, etag: str) -> None:
-        """Note that every chunk that pointed to the object was read back and found right under this ETag."""
+        """Note that every chunk that pointed to the object was read back and found right under this ETag.
+
+        A `damaged` recording whose manifest is whole, stored and verified again becomes `complete` (I4).
+        """
         ...
 
     async def mark_wanted(self, object_id: UUID, chunks: Sequence[StoredChunk], kind: FindingKind) -> int:
         """Those of `chunks` that still are `stored` in exactly this object become `wanted`; one finding.
 
-        Clears the object's `verified_at` where any did; a complete recording with such a chunk
-        becomes `damaged`. Returns how many rows changed.
+        Clears the object's `verified_at` and sets its `has_waste` where any did; a complete recording
+        with such a chunk becomes `damaged`. Returns how many rows changed.
         """
         ...
 
@@ -273,7 +295,8 @@ class Ledger(Protocol):
         """Under `for update`: keep these bytes as the certificate if the manifest equals the rows, all verified.
 
         Where a certificate stands already, that one is returned, whatever `entries` say (the caller
-        compares). The state becomes `complete`. Raises nothing for a difference: returns it.
+        compares). The state becomes `complete`. Raises nothing for a difference: returns it; an unknown
+        or deleted recording has no rows, so its whole manifest is `missing`.
         """
         ...
 
