@@ -80,7 +80,7 @@ def ensure_venv() -> None:
     hint = (
         f"install it (Debian, Ubuntu: apt-get install {package}) or name another Python: make PYTHON=/path/to/python3"
     )
-    if not debian.may_install():
+    if not sys.executable.startswith("/usr/bin/") or not debian.may_install():
         refuse(what, hint)
     say(what)
     debian.install_packages(package, next_step=hint)
@@ -184,4 +184,9 @@ def _digest(*parts: str) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    try:
+        status = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("\nset-up was interrupted; the same again goes on from the last finished step", file=sys.stderr)
+        status = 130
+    raise SystemExit(status)
