@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import re
 
-_SHA256_MEMBER = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/]+={0,2}):\s*(?:;[^,]*)?(?=,|$)")
+_SHA256_MEMBER = re.compile(r"(?:\A|,)[ \t]*sha-256=:([A-Za-z0-9+/]+={0,2}):[ \t]*(?:;[^,]*)?(?=,|\Z)")
 
 
 class InvalidDigestError(ValueError):

@@ -4,8 +4,8 @@ The wire only grows: unknown fields are ignored on decoding, and a new field alw
 Times are RFC 3339 with an offset; sizes are bytes; digests are SHA-256 in lower-case hexadecimal.
 """
 
-from datetime import datetime
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Final
 from uuid import UUID
 
 from msgspec import Meta, Struct
@@ -13,13 +13,23 @@ from msgspec import Meta, Struct
 from protocol import limits
 from protocol.states import ChunkState, Ending, RecordingState, Verification
 
-Sha256Hex = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+# `$` alone would let a trailing line break pass, into a header or a comparison; `(?!\n)$` is the end in every dialect.
+Sha256Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$")]
 ChunkIndex = Annotated[int, Meta(ge=0, le=limits.CHUNK_INDEX_MAX)]
 RunNumber = Annotated[int, Meta(ge=0, le=limits.RUN_MAX)]
 ChunkSize = Annotated[int, Meta(ge=1, le=limits.CHUNK_MAX_BYTES)]
-MimeType = Annotated[str, Meta(min_length=1, max_length=limits.MIME_TYPE_MAX_CHARS, pattern=r"^[ -~]+$")]
-Title = Annotated[str, Meta(min_length=1, max_length=limits.TITLE_MAX_CHARS)]
+MimeType = Annotated[str, Meta(min_length=1, max_length=limits.MIME_TYPE_MAX_CHARS, pattern=r"^[ -~]+(?!\n)$")]
+# No control characters: PostgreSQL's text holds no U+0000, and a page shows none of the others.
+Title = Annotated[
+    str,
+    Meta(min_length=1, max_length=limits.TITLE_MAX_CHARS, pattern=r"^[^\u0000-\u001f\u007f]+(?!\n)$"),
+]
 Time = Annotated[datetime, Meta(tz=True)]
+
+# A time near the ends of the calendar leaves it when it is turned to UTC, and a row that cannot be read back
+# would make every listing fail.
+STARTED_AT_MIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
+STARTED_AT_MAX: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class RecordingRegistration(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,6 +39,10 @@ class RecordingRegistration(Struct, frozen=True, kw_only=True, omit_defaults=Tru
     mime_type: MimeType
     started_at: Time
     title: Title | None = None
+
+    def __post_init__(self) -> None:
+        if not STARTED_AT_MIN <= self.started_at < STARTED_AT_MAX:
+            raise ValueError(f"started_at is a time of the years 1970 to 9998, got {self.started_at.isoformat()}")
 
 
 class RecordingTitle(Struct, frozen=True, kw_only=True):
@@ -152,7 +166,7 @@ class ManifestEntry(Struct, frozen=True, kw_only=True):
 class Manifest(Struct, frozen=True, kw_only=True):
     """`POST /api/recordings/{id}/complete`: all sealed chunks in order of chunk_index, from 0 without a gap."""
 
-    runs: list[ManifestRun]
+    runs: Annotated[list[ManifestRun], Meta(max_length=limits.RUN_MAX + 1)]
     chunks: Annotated[list[ManifestEntry], Meta(max_length=limits.MANIFEST_CHUNKS_MAX)]
     ended: Ending
 
