@@ -106,7 +106,7 @@ def read_pack_index(pack: bytes) -> list[PackEntry]:
         raise PackError("the index's SHA-256 is not the footer's: header or index were changed")
     try:
         entries = _index_decoder.decode(index)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # text that is no UTF-8 is no MsgspecError
         raise PackError(f"the index is not a list of entries: {error}") from error
     if not 1 <= len(entries) <= PACK_CHUNKS_MAX:
         raise PackError(f"a pack holds 1 to {PACK_CHUNKS_MAX} chunks, the index lists {len(entries)}")

@@ -110,6 +110,16 @@ def test_a_hostile_index_is_refused(change: dict[str, object], words: str) -> No
         read_pack_index(rebuild(pack, [hostile, *entries[1:]]))
 
 
+def test_an_index_whose_text_is_no_utf8_is_refused() -> None:
+    pack, _ = build_pack(SAMPLE)
+    index = msgspec.msgpack.encode([PackEntry(bytes(16), 0, 0, HEADER_BYTES, 1, bytes(32), "zz")])[:-2] + b"\xff\xff"
+    index_offset = struct.unpack_from(">Q", pack, len(pack) - FOOTER_BYTES)[0]
+    checksum = hashlib.sha256(pack[:HEADER_BYTES] + index).digest()
+    footer = struct.pack(">QI32s8s", index_offset, len(index), checksum, FOOTER_MAGIC)
+    with pytest.raises(PackError, match="not a list of entries"):
+        read_pack_index(pack[:index_offset] + index + footer)
+
+
 def test_a_pack_of_none_cannot_be_built() -> None:
     with pytest.raises(ValueError, match="1 to"):
         build_pack([])
