@@ -1,0 +1,168 @@
+"""Lays out web/dist: everything the page needs, self-hosted, each folder named by the hash of its content.
+
+    index.html            the only file whose name stays; it names the hashed folders and every file's digest
+    build.json            the build manifest (`BuildManifest`)
+    assets/page-<hash>/       the scripts and styles of web/, names unchanged so that they import each other
+    assets/runtime-<hash>/    Pyodide
+    assets/packages-<hash>/   the wheels of the frozen lock
+
+A file under assets/ never changes its bytes, so it may be cached for ever. Larger ones have `.br` and
+`.gz` variants beside them.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from web_build.pinned_files import sha256_of
+from web_build.refusal import BuildError
+
+RUNTIME_FILES: Final = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
+ENTRY_SCRIPT: Final = "page.js"
+WORKER_SCRIPT: Final = "worker.mjs"
+_MARKER: Final = "<!-- build: the runtime's addresses and the scripts' digests are written here -->"
+_REFERENCE = re.compile(r'(?P<attribute>href|src)="(?P<name>[^":#?]+)"')
+# The types are named here because a wrong one breaks the page: WebAssembly compiles while it
+# arrives only as application/wasm, and a module runs only as JavaScript.
+MEDIA_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+    ".whl": "application/zip",
+    ".zip": "application/zip",
+}
+
+
+class BuiltFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of web/dist: `path` relative to it, `size` in bytes, `encodings` for which a variant lies beside it."""
+
+    path: str
+    size: int
+    sha256: str
+    media_type: str
+    encodings: dict[str, int] = {}  # "br" and "gzip" -> bytes of `path + ".br"` and `path + ".gz"`
+
+
+class BuildManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """web/dist/build.json. `build` names the set of files; it changes when any of them does."""
+
+    build: str
+    files: list[BuiltFile]
+
+
+def page_sources(web: Path) -> dict[str, Path]:
+    """The files of web/ that go under assets/page-<hash>/, by name relative to web/, sorted."""
+    paths = (path for path in sorted(web.rglob("*")) if path.is_file())
+    named = {path.relative_to(web).as_posix(): path for path in paths}
+    return {name: path for name, path in named.items() if name != "index.html" and not name.startswith("dist/")}
+
+
+def lay_out(
+    site: Path, *, web: Path, runtime: Mapping[str, Path], wheels: Mapping[str, Path], lock: Mapping[str, Any]
+) -> list[Path]:
+    """Fill the empty folder `site`; return the paths, relative to it, of what was laid out.
+
+    `wheels` are by file name, `lock` is the one whose `file_name`s they are. Raises `BuildError`.
+    """
+    sources = page_sources(web)
+    for name in (ENTRY_SCRIPT, WORKER_SCRIPT):
+        if name not in sources:
+            raise BuildError(f"web/{name} is missing.", next_step=f"git checkout web/{name}, then make build")
+    page = _copy_folder(site, "page", sources)
+    runtime_folder = _copy_folder(site, "runtime", {name: runtime[name] for name in RUNTIME_FILES})
+    packages = _copy_folder(site, "packages", wheels)
+    boot = {
+        "worker": f"{page}/{WORKER_SCRIPT}",
+        "runtime": f"{runtime_folder}/",
+        "packages": f"{packages}/",
+        "lock": lock,
+        "files": _describe_for_boot(site, [f"{page}/{WORKER_SCRIPT}"], runtime_folder, packages),
+    }
+    index = _write_index((web / "index.html").read_text(), site, page, sorted(sources), boot)
+    (site / "index.html").write_text(index)
+    return sorted(path.relative_to(site) for path in site.rglob("*") if path.is_file())
+
+
+def write_manifest(site: Path, files: list[Path], variants: Mapping[str, Mapping[str, int]]) -> BuildManifest:
+    """Describe `files` (with the sizes of their compressed `variants`) in build.json."""
+    built = []
+    for path in files:
+        name = path.as_posix()
+        if path.suffix not in MEDIA_TYPES:
+            raise BuildError(f"{name} has no media type.", next_step="add its suffix to web_build/site.py")
+        absolute = site / path
+        built.append(
+            BuiltFile(
+                path=name,
+                size=absolute.stat().st_size,
+                sha256=sha256_of(absolute),
+                media_type=MEDIA_TYPES[path.suffix],
+                encodings=dict(variants.get(name, {})),
+            )
+        )
+    build = hashlib.sha256("".join(f"{file.path} {file.sha256}\n" for file in built).encode()).hexdigest()[:16]
+    manifest = BuildManifest(build=build, files=built)
+    (site / "build.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+    return manifest
+
+
+def _copy_folder(site: Path, kind: str, sources: Mapping[str, Path]) -> str:
+    """Copy under assets/<kind>-<hash>/ and return that folder relative to the site."""
+    listing = "".join(f"{name} {sha256_of(sources[name])}\n" for name in sorted(sources))
+    folder = f"assets/{kind}-{hashlib.sha256(listing.encode()).hexdigest()[:16]}"
+    for name, source in sources.items():
+        target = site / folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+        target.chmod(0o644)
+    return folder
+
+
+def _describe_for_boot(site: Path, first: list[str], *folders: str) -> dict[str, dict[str, Any]]:
+    names = first + [
+        path.relative_to(site).as_posix() for folder in folders for path in sorted((site / folder).iterdir())
+    ]
+    return {name: {"size": (site / name).stat().st_size, "integrity": _integrity(site / name)} for name in names}
+
+
+def _integrity(path: Path) -> str:
+    """The file's digest as Subresource Integrity writes it (W3C SRI, section 3)."""
+    return "sha256-" + base64.b64encode(bytes.fromhex(sha256_of(path))).decode()
+
+
+def _write_index(source: str, site: Path, page: str, names: list[str], boot: Mapping[str, Any]) -> str:
+    """index.html with hashed addresses and digests; the boot description stands in it as a data block."""
+    if _MARKER not in source:
+        raise BuildError(f"web/index.html has lost its line {_MARKER}", next_step="put it back into <head>")
+
+    def rewrite(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name not in names:
+            raise BuildError(
+                f"web/index.html refers to {name}, which web/ does not hold.",
+                next_step="correct the name in web/index.html, then make build",
+            )
+        hashed = f'{match["attribute"]}="{page}/{name}"'
+        is_checked = name.endswith((".css", ".js"))
+        return f'{hashed} integrity="{_integrity(site / page / name)}"' if is_checked else hashed
+
+    rewritten = _REFERENCE.sub(rewrite, source)
+    # Imported modules are loaded ahead by links, because only a link can carry their digest.
+    modules = (f"{page}/{name}" for name in names if name.endswith(".js") and name != ENTRY_SCRIPT)
+    lines = [f'<link rel="modulepreload" href="{name}" integrity="{_integrity(site / name)}">' for name in modules]
+    # "<" is escaped so that no value can end the element.
+    data = json.dumps(boot, sort_keys=True, separators=(",", ":")).replace("<", "\\u003c")
+    lines.append(f'<script type="application/json" id="build">{data}</script>')
+    return rewritten.replace(_MARKER, "\n    ".join(lines))
