@@ -2,7 +2,7 @@
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from protocol.wire import ManifestEntry
 
@@ -14,18 +14,23 @@ def encode_entry(entry: ManifestEntry) -> bytes:
     return _ENTRY.pack(entry.run, entry.chunk_index, entry.size) + bytes.fromhex(entry.sha256)
 
 
-def merkle_root(entries: Sequence[ManifestEntry]) -> bytes:
-    """The 32-byte root over the entries in their order; the root of none is SHA-256 of nothing.
+def merkle_root(entries: Iterable[ManifestEntry]) -> bytes:
+    """The 32-byte root over the entries in their order; the root of none is SHA-256 of nothing."""
+    return hash_tree(map(encode_entry, entries))
+
+
+def hash_tree(leaves: Iterable[bytes]) -> bytes:
+    """The Merkle tree hash over the leaves in their order, 32 bytes.
 
     Computed with a stack of perfect subtrees: O(n) time, O(log n) memory.
     """
     stack: list[tuple[int, bytes]] = []  # (leaves in the subtree, its hash), sizes strictly falling
-    for entry in entries:
-        leaves, node = 1, hashlib.sha256(b"\x00" + encode_entry(entry)).digest()
-        while stack and stack[-1][0] == leaves:
+    for leaf in leaves:
+        count, node = 1, hashlib.sha256(b"\x00" + leaf).digest()
+        while stack and stack[-1][0] == count:
             _, left = stack.pop()
-            leaves, node = leaves * 2, hashlib.sha256(b"\x01" + left + node).digest()
-        stack.append((leaves, node))
+            count, node = count * 2, hashlib.sha256(b"\x01" + left + node).digest()
+        stack.append((count, node))
     if not stack:
         return hashlib.sha256(b"").digest()
     _, root = stack.pop()
