@@ -1,0 +1,154 @@
+// The page's wiring: one recorder shim, one worker life, one view. Every decision is the worker's (client_py).
+import { CaptureLocks } from "./shim/capture_locks.js";
+import { SHIM_BYTES_MAX } from "./shim/held_slices.js";
+import { Recorder, supportedFormats } from "./shim/recorder.js";
+import { readSettings } from "./shim/settings.js";
+import { WorkerLife } from "./shim/worker_life.js";
+import { texts } from "./texts.js";
+import { show } from "./view/page_view.js";
+
+const element = (id) => document.getElementById(id);
+const settings = readSettings(location);
+const state = {
+  view: null, // the worker's last View
+  booting: { progress: 0, label: texts.loading.files },
+  failure: "", // why there is no worker and will be none
+  worker: "", // "silent" or "new" while the worker is one of these
+  refusal: null, // {name, message} of the last capture that could not begin
+  isStopWanted: false, // Stop was pressed and no worker has taken it up yet
+  isFull: false, // more is held than SHIM_BYTES_MAX
+};
+
+const send = (message) => {
+  if (message.type === "capture-failed") state.refusal = message;
+  life?.send(message);
+};
+const recorder = new Recorder({ send, onChange: () => refresh() });
+const locks = new CaptureLocks((recordingId) => send({ type: "capture-lock-held", recordingId }));
+
+const handlers = {
+  booting: (message) => (state.booting = message),
+  view(message) {
+    state.view = message;
+    state.worker = "";
+  },
+  "hold-capture-lock": ({ recordingId }) => locks.hold(recordingId),
+  "release-capture-lock"({ recordingId }) {
+    locks.release(recordingId);
+    if (recorder.held?.recordingId === recordingId && !recorder.isCapturing) recorder.held = null;
+  },
+  "capture-open": (message) => recorder.open(message),
+  "capture-pause": () => recorder.pause(),
+  "capture-resume": () => recorder.resume(),
+  "capture-stop"() {
+    state.isStopWanted = false;
+    recorder.stop();
+  },
+  "capture-request-data": () => recorder.requestData(),
+  durable({ recordingId, sliceNumber }) {
+    if (recorder.held?.recordingId === recordingId) recorder.held.release(sliceNumber);
+  },
+  "replay-after"({ recordingId, sliceNumber }) {
+    if (recorder.held?.recordingId !== recordingId) return;
+    for (const message of recorder.held.replayAfter(sliceNumber)) send(message);
+    if (state.isStopWanted) send({ type: "stop" });
+  },
+  beat() {},
+};
+
+let life = null;
+start();
+
+function start() {
+  const build = JSON.parse(element("build")?.textContent || "null");
+  if (!build) return fail(texts.failure.build);
+  if (!globalThis.MediaRecorder || !navigator.mediaDevices) return fail(texts.failure.recorder);
+  life = new WorkerLife({
+    build,
+    base: document.baseURI,
+    boot: () => ({
+      settings, formats: supportedFormats(), isOnline: navigator.onLine,
+      ...(recorder.held && { liveRecordingId: recorder.held.recordingId }),
+    }),
+    onMessage(message) {
+      handlers[message.type]?.(message);
+      refresh();
+    },
+    onSilence(isSilent) {
+      state.worker = isSilent ? "silent" : "";
+      refresh();
+    },
+    // Without a recording and without ever having run, another worker would fail like this one.
+    mayReplace: () => state.view !== null || recorder.held !== null,
+    onDeath(why, isReplaced) {
+      state.worker = "new";
+      if (!isReplaced) fail(why || texts.failure.worker);
+      refresh();
+    },
+    onTick() {
+      recorder.watch();
+      refresh();
+    },
+  });
+  life.start();
+}
+
+function fail(why) {
+  state.failure = why;
+  refresh();
+}
+
+function refresh() {
+  state.isFull = (recorder.held?.bytesHeld ?? 0) > SHIM_BYTES_MAX;
+  show(state, recorder);
+}
+
+element("record").onclick = () => {
+  state.refusal = null;
+  send({ type: "record", source: document.querySelector("input[name=source]:checked").value });
+};
+element("pause").onclick = () => send({ type: recorder.isPaused ? "resume" : "pause" });
+element("stop").onclick = () => {
+  state.isStopWanted = true;
+  send({ type: "stop" });
+  if (state.worker) recorder.stop(); // nobody is there to say it
+};
+element("free-space").onclick = () => send({ type: "free-space" });
+element("try-again").onclick = () => location.reload();
+element("keep-file").onclick = () => {
+  for (const file of recorder.held?.asFiles() ?? []) {
+    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(file), download: file.name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  }
+};
+element("recordings").onclick = ({ target }) => {
+  const row = target.closest(".row-delete")?.closest("[data-recording-id]");
+  if (!row) return;
+  const dialog = element("delete-dialog");
+  element("delete-title").textContent = row.querySelector(".row-title").textContent;
+  dialog.returnValue = "";
+  dialog.onclose = () => {
+    if (dialog.returnValue === "delete") send({ type: "delete-recording", recordingId: row.dataset.recordingId });
+  };
+  dialog.showModal();
+};
+
+const nudge = () => {
+  send({ type: "nudge", isOnline: navigator.onLine });
+  refresh();
+};
+for (const name of ["online", "offline", "focus", "pageshow"]) addEventListener(name, nudge);
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") recorder.shown();
+  nudge();
+});
+addEventListener("beforeunload", (event) => {
+  if (!recorder.isCapturing && !recorder.held?.waiting.length) return;
+  recorder.requestData(); // while the person reads the question, the open slice is saved too
+  event.preventDefault();
+});
+const source = document.querySelector(`input[name=source][value="${settings.source ?? ""}"]`);
+if (source) source.checked = true;
+document.body.dataset.script = "running"; // takes away the words for a page whose script never came
+refresh();

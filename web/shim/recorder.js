@@ -1,0 +1,176 @@
+// Drives MediaRecorder as the worker says and reports what happens. It decides nothing but what cannot wait:
+// it numbers slices as they arrive, keeps them (HeldSlices) and asks a silent recorder for its data.
+import { HeldSlices } from "./held_slices.js";
+
+const SILENCE_MS = 2_000; // a recorder asked for 100-250 ms slices, or MP4's least of 1 s, is late after this
+const FORMATS = [
+  "audio/webm;codecs=opus", "audio/webm", "audio/ogg;codecs=opus", "audio/mp4;codecs=opus", "audio/mp4",
+  "video/webm;codecs=vp9,opus", "video/webm;codecs=vp8,opus", "video/webm", "video/mp4",
+];
+// What was heard is kept as it was: a filter made for calls may take music or a quiet room for noise.
+const SOUND = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+
+export const supportedFormats = () => FORMATS.filter((format) => MediaRecorder.isTypeSupported(format));
+
+export class Recorder {
+  constructor({ send, onChange }) {
+    this.send = send;
+    this.onChange = onChange;
+    this.held = null; // of the live recording, until the worker releases its capture lock
+    this.run = null; // {number, stream, recorder, isRequested} while one is open
+    this.problem = ""; // "silent" or "track-ended" while it lasts
+    this.elapsed = { ms: 0, since: null };
+  }
+
+  get isCapturing() { return this.run !== null; }
+  get isPaused() { return this.run?.recorder?.state === "paused"; }
+  elapsedMs() { return this.elapsed.ms + (this.elapsed.since === null ? 0 : performance.now() - this.elapsed.since); }
+
+  async open({ recordingId, run: number, source, mimeTypes, timesliceMs, sliceNumber }) {
+    if (this.run?.number === number && this.held.recordingId === recordingId) return; // asked again after a replay
+    if (this.held?.recordingId !== recordingId) {
+      this.held = new HeldSlices(recordingId);
+      this.held.captured = this.held.durable = sliceNumber;
+      this.elapsed = { ms: 0, since: null };
+    }
+    const run = (this.run = { number, stream: null, recorder: null, isRequested: false });
+    this.held.runs.set(number, {});
+    try {
+      run.stream = await openStream(source);
+      if (run.isRequested) return this.#end(run); // Stop was pressed while the browser asked for permission
+      run.recorder = this.#startRecorder(run, mimeTypes, timesliceMs);
+    } catch (error) {
+      run.stream?.getTracks().forEach((track) => track.stop());
+      this.run = null;
+      this.send({ type: "capture-failed", recordingId, run: number, name: error.name, message: error.message });
+      this.onChange();
+    }
+  }
+
+  pause() {
+    if (this.run?.recorder?.state !== "recording") return;
+    this.run.recorder.requestData(); // what is not handed over now would wait for the next slice after the pause
+    this.run.recorder.pause();
+  }
+
+  resume() {
+    if (this.isPaused) this.run.recorder.resume();
+  }
+
+  stop() {
+    if (!this.run) return;
+    this.run.isRequested = true;
+    if (this.run.recorder?.state && this.run.recorder.state !== "inactive") this.run.recorder.stop();
+  }
+
+  requestData() {
+    if (this.run?.recorder?.state === "recording") this.run.recorder.requestData();
+  }
+
+  // Called about once a second: a recorder that is silent is asked for its data, then reported.
+  watch() {
+    const run = this.run;
+    if (run?.recorder?.state !== "recording") return;
+    const silentMs = performance.now() - run.heardAt;
+    if (silentMs > 2 * SILENCE_MS && this.problem !== "silent") {
+      this.#note(run, "silence", `no slice for ${Math.round(silentMs)} ms`);
+      this.#setProblem("silent");
+    } else if (silentMs > SILENCE_MS) this.requestData();
+  }
+
+  #startRecorder(run, mimeTypes, timesliceMs) {
+    let failure = new DOMException("none of the formats is supported", "NotSupportedError");
+    for (const mimeType of mimeTypes) {
+      try {
+        const recorder = new MediaRecorder(run.stream, { mimeType });
+        this.#listen(run, recorder);
+        recorder.start(timesliceMs);
+        run.heardAt = performance.now();
+        return recorder;
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw failure;
+  }
+
+  #listen(run, recorder) {
+    const { recordingId } = this.held;
+    recorder.onstart = () => {
+      // Only now is the recorder's own choice of type final.
+      const message = { type: "capture-started", recordingId, run: run.number, mimeType: recorder.mimeType };
+      this.held.runs.get(run.number).started = message;
+      this.#tick(true);
+      this.send(message);
+      this.#keepAwake();
+    };
+    recorder.ondataavailable = ({ data }) => {
+      if (data.size === 0) return;
+      run.heardAt = performance.now();
+      if (this.problem === "silent") this.#setProblem("");
+      this.send(this.held.add(run.number, data));
+      this.onChange();
+    };
+    recorder.onpause = () => this.#tick(false);
+    recorder.onresume = () => {
+      run.heardAt = performance.now();
+      this.#tick(true);
+    };
+    recorder.onerror = ({ error }) => this.#note(run, "recorder-error", error ? `${error.name}: ${error.message}` : "");
+    recorder.onstop = () => this.#end(run); // the order is always (error), last slice, stop
+    for (const track of run.stream.getTracks()) {
+      track.onmute = () => this.#note(run, "muted", track.kind);
+      track.onunmute = () => this.#note(run, "unmuted", track.kind);
+      track.onended = () => {
+        this.#note(run, "track-ended", track.kind);
+        // With no track left the recorder stops by itself.
+        if (run.stream.getTracks().some((other) => other.readyState === "live")) this.#setProblem("track-ended");
+      };
+    }
+  }
+
+  #end(run) {
+    run.stream.getTracks().forEach((track) => track.stop());
+    this.#tick(false);
+    this.run = null;
+    this.problem = "";
+    const { recordingId, captured } = this.held;
+    const message = {
+      type: "capture-ended", recordingId, run: run.number, slicesCaptured: captured, isRequested: run.isRequested,
+    };
+    this.held.runs.get(run.number).ended = message;
+    this.wakeLock?.release().catch(() => {});
+    this.send(message);
+    this.onChange();
+  }
+
+  #tick(isRunning) {
+    this.elapsed = { ms: this.elapsedMs(), since: isRunning ? performance.now() : null };
+    this.onChange();
+  }
+
+  #setProblem(problem) {
+    this.problem = problem;
+    this.onChange();
+  }
+
+  #note(run, kind, message) {
+    this.send({ type: "capture-note", recordingId: this.held.recordingId, run: run.number, kind, message });
+  }
+
+  // Best effort: without it a phone may sleep, and its recording pauses.
+  async #keepAwake() {
+    this.wakeLock = await navigator.wakeLock?.request("screen").catch(() => null);
+    if (!this.isCapturing) this.wakeLock?.release().catch(() => {});
+  }
+
+  // The browser drops the wake lock whenever the page is hidden.
+  shown() {
+    if (this.isCapturing) this.#keepAwake();
+  }
+}
+
+function openStream(source) {
+  if (source === "screen") return navigator.mediaDevices.getDisplayMedia({ video: true, audio: true });
+  return navigator.mediaDevices.getUserMedia({ audio: SOUND, video: source === "camera" });
+}

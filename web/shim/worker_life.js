@@ -1,0 +1,80 @@
+// One worker after the other. Silence is shown after 2 s and the worker replaced after 10 s (doubling to 60 s),
+// counted in the window's own ticks so that a sleeping laptop kills nothing. A worker that is being replaced cannot
+// be heard any more: its port is closed before it is terminated, because it may go on running for a while.
+
+const SILENCE_SHOWN_MS = 2_000;
+const SILENCE_MS_MIN = 10_000;
+const SILENCE_MS_MAX = 60_000;
+const TICK_MS = 1_000;
+const TICK_LATE_MS = 2_500; // the window itself was asleep: nobody's silence can be judged
+
+export class WorkerLife {
+  // onMessage(message) hears the present worker only; onDeath(why) is told before the next one starts, or when
+  // `mayReplace()` says no.
+  constructor({ build, base, boot, onMessage, onDeath, onSilence, mayReplace, onTick }) {
+    Object.assign(this, { build, base, boot, onMessage, onDeath, onSilence, mayReplace, onTick });
+    this.epoch = 0;
+    this.silenceMsMax = SILENCE_MS_MIN;
+    this.isSilent = false;
+    setInterval(() => this.tick(), TICK_MS);
+  }
+
+  start() {
+    this.epoch += 1;
+    this.isBooting = true;
+    this.startedAt = this.tickedAt = performance.now();
+    this.silentMs = 0;
+    const channel = new MessageChannel();
+    this.port = channel.port1;
+    this.port.onmessage = ({ data }) => this.#hear(data);
+    this.worker = new Worker(new URL(this.build.worker, this.base), { type: "module", name: `holdfast-${this.epoch}` });
+    this.worker.onerror = (event) => {
+      event.preventDefault();
+      this.#die(event.message ?? "");
+    };
+    this.worker.postMessage({ build: this.build, base: this.base, port: channel.port2 }, [channel.port2]);
+    this.send({ type: "boot", epoch: this.epoch, ...this.boot() });
+  }
+
+  // Queued by the port until the worker listens.
+  send(message) {
+    this.port?.postMessage(message);
+  }
+
+  // Also called with every slice: a hidden page's timers are throttled, its recorder is not.
+  tick() {
+    const now = performance.now();
+    const passedMs = now - this.tickedAt;
+    this.tickedAt = now;
+    this.onTick();
+    if (!this.port || this.isBooting) return;
+    this.silentMs = passedMs > TICK_LATE_MS ? 0 : this.silentMs + passedMs;
+    if (this.silentMs >= this.silenceMsMax) this.#die("");
+    else if (this.isSilent !== this.silentMs >= SILENCE_SHOWN_MS) this.onSilence((this.isSilent = !this.isSilent));
+  }
+
+  #hear(message) {
+    this.silentMs = 0;
+    if (message.type === "failed") return this.#die(message.message);
+    if (message.type !== "booting") this.isBooting = false;
+    // One that has lived this long was no victim of what killed the former.
+    if (performance.now() - this.startedAt > SILENCE_MS_MAX) this.silenceMsMax = SILENCE_MS_MIN;
+    this.onMessage(message);
+  }
+
+  #die(why) {
+    this.port.onmessage = null;
+    this.port.close();
+    this.port = null;
+    this.worker.terminate();
+    this.isSilent = false;
+    const isReplaced = this.mayReplace();
+    this.onDeath(why, isReplaced);
+    if (!isReplaced) return;
+    // One that died young is not followed at once, or a fault at start would spin.
+    const livedMs = performance.now() - this.startedAt;
+    const delayMs = Math.max(0, this.silenceMsMax / 10 - livedMs);
+    this.silenceMsMax = Math.min(SILENCE_MS_MAX, this.silenceMsMax * 2);
+    setTimeout(() => this.start(), delayMs);
+  }
+}

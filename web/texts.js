@@ -1,0 +1,97 @@
+// Every word the page itself says. What the worker says in words (problems, storage, the server) comes from Python.
+
+const count = (n, one, many) => `${n.toLocaleString()} ${n === 1 ? one : many}`;
+export const slices = (n) => count(n, "slice", "slices");
+export const chunks = (n) => count(n, "chunk", "chunks");
+
+export const texts = {
+  loading: {
+    files: "Loading the recorder",
+    python: "Starting Python",
+    client: "Looking for earlier recordings",
+  },
+  state: {
+    loading: "Starting",
+    ready: "Ready to record",
+    recording: "Recording",
+    paused: "Paused",
+    stopping: "Saving the last moments",
+    idle: "Ready for the next one",
+    failed: "Holdfast cannot start",
+  },
+  pause: "Pause",
+  resume: "Resume",
+  path: {
+    captured: (view) => `${slices(view.captured)} · ${bytes(view.bytes)}`,
+    saved: (view) => `${view.durable.toLocaleString()} of ${slices(view.captured)}`,
+    uploaded: (view) => `${view.acknowledged.toLocaleString()} of ${chunks(view.sealed)}`,
+    verified: (view) => `${view.verified.toLocaleString()} of ${chunks(view.sealed)}`,
+  },
+  verdict: {
+    asking: "Answer the browser's question to begin.",
+    safeSoFar: "Everything up to this moment is saved on this device.",
+    paused: "Everything so far is saved on this device.",
+    wait: (n) => `Keep this tab open: ${slices(n)} not saved on this device yet.`,
+    uploading: "You can close this tab: everything is saved on this device. Uploading goes on whenever this page is open.",
+    verifying: "You can close this tab: everything is saved on this device and uploaded. The server is checking it.",
+    verified: "Everything is uploaded and verified.",
+    recovering: "Recordings from earlier are being brought to safety. There is nothing you need to do.",
+    nothing: "Choose a source and press Record. What you record is saved on this device as you go, then uploaded.",
+  },
+  offline: "No network. Recording goes on; what is saved on this device is uploaded when the network is back.",
+  capture: {
+    NotAllowedError: "The browser was not allowed to record. Allow the microphone, camera or screen for this site in the address bar, then press Record again.",
+    NotFoundError: "No such device was found. Connect a microphone or camera, then press Record again.",
+    NotReadableError: "The device is busy or was taken away by the system. Close other programs that use it, then press Record again.",
+    other: (name, message) => `Recording could not begin (${name}${message ? `: ${message}` : ""}). Press Record to try again.`,
+  },
+  alarm: {
+    silentWorker: "The part that saves your recording is not answering. The recording goes on in this tab's memory; keep the tab open.",
+    newWorker: "The part that saves your recording is being started anew. The recording goes on in this tab's memory; keep the tab open.",
+    silentRecorder: "The browser has delivered nothing from the device for some seconds. Check the device; if this stays, press Stop and record again.",
+    trackEnded: "One of the devices has stopped. The rest is still being recorded.",
+    full: (size) => `${size} of this recording are only in this tab's memory, because they could not be saved on this device. Free some space, or keep them as a file.`,
+  },
+  failure: {
+    heading: "Holdfast cannot start",
+    fetch: (path, why) => `The file ${path} could not be loaded (${why}). Check the connection, then try again.`,
+    digest: (path, expected, found) => `The file ${path} arrived damaged (expected ${expected}, found ${found}). Try again; if this stays, the server's page must be built anew.`,
+    packages: (names) => `Parts of the recorder did not load: ${names.join(", ")}. Try again.`,
+    wasm: (why) => `This browser could not start the recorder's runtime (${why}). Close other tabs or update the browser, then try again.`,
+    slow: (seconds) => `The recorder's runtime did not start within ${seconds} seconds. Close other tabs, then try again.`,
+    worker: "The recorder's worker could not be loaded. Check the connection, then try again.",
+    build: "The page is incomplete: it does not say which files it is made of. The server's page must be built anew.",
+    recorder: "This browser cannot record (it has no MediaRecorder). Use a current Chrome, Edge, Firefox or Safari.",
+  },
+  row: {
+    recording: "Recording",
+    saved: "On this device",
+    uploading: "Uploading",
+    uploaded: "Uploaded",
+    verified: "Verified",
+    complete: "Complete",
+    parked: "Needs a look",
+    deleting: "Deleting",
+  },
+  live: "Recording in another tab",
+  parked: (n) => `${chunks(n)} refused by the server, kept on this device`,
+  rowSizes: (row) => (row.bytesLocal > 0 ? `${bytes(row.bytesCaptured)} · ${bytes(row.bytesLocal)} on this device` : bytes(row.bytesCaptured)),
+  free: (size) => `Free ${size}`,
+  untitled: (when) => when,
+  deleteLabel: (title) => `Delete the recording ${title}`,
+  keepFile: "Keep as a file",
+};
+
+export function bytes(n) {
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  let power = 0;
+  while (n >= 999.5 && power < units.length - 1) [n, power] = [n / 1000, power + 1];
+  return `${n >= 100 || power === 0 ? Math.round(n) : n.toFixed(1)} ${units[power]}`;
+}
+
+export function duration(ms) {
+  const s = Math.floor(ms / 1000);
+  const two = (n) => String(n).padStart(2, "0");
+  const hours = Math.floor(s / 3600);
+  return `${hours ? `${hours}:` : ""}${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
+}

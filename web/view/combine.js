@@ -1,0 +1,68 @@
+// One flat picture from the worker's last View and what the shim itself knows. The shim is ahead of the worker in
+// what was captured, and it knows durable slices from the worker's own word, so the larger count is the true one.
+import { bytes, texts } from "../texts.js";
+
+const UNSAVED_MS_CALM = 2_000; // a slice is saved within milliseconds; this long says that something holds it up
+
+export function combine(state, recorder) {
+  const { view } = state;
+  const { held } = recorder;
+  const told = view?.current ?? null;
+  const current = held && told?.recordingId !== held.recordingId ? null : told;
+  const page = {
+    state: pageState(state, recorder),
+    recordingId: held?.recordingId ?? current?.recordingId ?? "",
+    captured: Math.max(held?.captured ?? 0, current?.slicesCaptured ?? 0),
+    durable: Math.max(held?.durable ?? 0, current?.slicesDurable ?? 0),
+    bytes: Math.max(held?.bytesCaptured ?? 0, current?.bytesCaptured ?? 0),
+    sealed: current?.chunksSealed ?? 0,
+    acknowledged: current?.chunksAcknowledged ?? 0,
+    verified: current?.chunksVerified ?? 0,
+    cleared: current?.chunksCleared ?? 0,
+    isPaused: recorder.isPaused,
+    isOnline: view?.isOnline ?? navigator.onLine,
+    isRecovering: view?.isRecovering ?? false,
+    isFileOffered: Boolean(held?.waiting.length) && (state.isFull || state.worker !== "" || state.failure !== ""),
+  };
+  page.alarm = alarm(state, recorder);
+  [page.verdictKind, page.verdict] = verdict(page, view, recorder);
+  page.calm = page.isOnline ? (view?.server ?? "") : texts.offline;
+  [page.serverKind, page.serverWords] = server(page, view);
+  return page;
+}
+
+function pageState(state, recorder) {
+  const told = state.view?.state ?? "loading";
+  // A worker that is dead or only starting knows nothing of the recording that goes on here.
+  if (recorder.isCapturing && (state.failure || told === "loading" || told === "failed")) return "recording";
+  return state.failure ? "failed" : told;
+}
+
+function alarm(state, { problem, held }) {
+  if (state.isFull) return texts.alarm.full(bytes(held.bytesHeld));
+  if (held && state.worker === "new") return texts.alarm.newWorker;
+  if (held && state.worker === "silent") return texts.alarm.silentWorker;
+  if (problem === "silent") return texts.alarm.silentRecorder;
+  if (state.view?.alarm) return state.view.alarm;
+  return problem === "track-ended" ? texts.alarm.trackEnded : "";
+}
+
+function verdict(page, view, recorder) {
+  const { held } = recorder;
+  if (recorder.isCapturing && !recorder.run.recorder) return ["", texts.verdict.asking];
+  const unsaved = page.captured - page.durable;
+  const isHeldUp = unsaved > 0 && (page.state !== "recording" || (held?.oldestAgeMs() ?? 0) > UNSAVED_MS_CALM);
+  if (isHeldUp) return ["wait", texts.verdict.wait(unsaved)];
+  if (page.state === "recording") return ["safe", page.isPaused ? texts.verdict.paused : texts.verdict.safeSoFar];
+  const rows = view?.recordings ?? [];
+  if (page.isRecovering) return ["safe", texts.verdict.recovering];
+  if (rows.some((row) => row.chunksSealed > row.chunksAcknowledged)) return ["safe", texts.verdict.uploading];
+  if (rows.some((row) => row.chunksSealed > row.chunksVerified)) return ["safe", texts.verdict.verifying];
+  return page.recordingId ? ["done", texts.verdict.verified] : ["", texts.verdict.nothing];
+}
+
+function server(page, view) {
+  if (!view) return ["", ""];
+  if (!page.isOnline) return ["away", "Offline"];
+  return view.server ? ["away", "Server away"] : ["here", "Connected"];
+}

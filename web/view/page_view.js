@@ -1,0 +1,84 @@
+// Shows what the worker's View and the shim say. Only what changed is written, so that screen readers hear each thing once.
+import { bytes, duration, texts } from "../texts.js";
+import { combine } from "./combine.js";
+import { showRecordings } from "./recordings_view.js";
+
+const element = (id) => document.getElementById(id);
+
+export function show(state, recorder) {
+  const page = combine(state, recorder);
+  showAttributes(page);
+  showNotices(state, recorder, page);
+
+  const isOpen = page.state === "recording" || page.state === "stopping";
+  setText("state-text", page.isPaused && page.state === "recording" ? texts.state.paused : texts.state[page.state]);
+  setText("elapsed", duration(recorder.elapsedMs()));
+  setText("verdict", page.state === "loading" || page.state === "failed" ? "" : page.verdict);
+  element("verdict").dataset.kind = page.verdictKind;
+  setText("start-text", state.booting.label);
+  element("start-bar").value = state.booting.progress;
+  element("start").hidden = page.state !== "loading";
+  element("record").hidden = isOpen;
+  element("record").disabled = recorder.isCapturing || (page.state !== "ready" && page.state !== "idle");
+  element("sources").disabled = isOpen || page.state === "failed";
+  element("pause").hidden = element("stop").hidden = !isOpen;
+  element("pause").disabled = element("stop").disabled = page.state === "stopping";
+  setText("pause", page.isPaused ? texts.resume : texts.pause);
+  showPath(page);
+
+  setText("storage", state.view?.storage ?? "");
+  element("free-space").hidden = !state.view?.bytesFreeable;
+  setText("free-space", texts.free(bytes(state.view?.bytesFreeable ?? 0)));
+  setText("server-text", page.serverWords);
+  element("server").dataset.kind = page.serverKind;
+  element("recordings-empty").hidden = page.state === "loading" || (state.view?.recordings.length ?? 0) > 0;
+  showRecordings(element("recordings"), state.view?.recordings ?? []);
+}
+
+function showAttributes(page) {
+  const wanted = {
+    state: page.state, recordingId: page.recordingId, slicesCaptured: page.captured, slicesDurable: page.durable,
+    chunksSealed: page.sealed, chunksAcknowledged: page.acknowledged, chunksVerified: page.verified,
+    chunksCleared: page.cleared, bytesCaptured: page.bytes, online: page.isOnline, recovering: page.isRecovering,
+    paused: page.isPaused,
+  };
+  const { dataset } = document.body;
+  for (const [name, value] of Object.entries(wanted)) if (dataset[name] !== String(value)) dataset[name] = value;
+}
+
+function showNotices(state, recorder, page) {
+  setNotice("failure", state.failure);
+  setText("failure-heading", texts.failure.heading);
+  setNotice("alarm", page.alarm);
+  element("alarm-action").hidden = !page.isFileOffered;
+  setText("keep-file", texts.keepFile);
+  const { refusal } = state;
+  setNotice("problem", refusal ? (texts.capture[refusal.name] ?? texts.capture.other(refusal.name, refusal.message)) : "");
+  setNotice("calm", page.calm);
+}
+
+function showPath(page) {
+  element("path").hidden = page.recordingId === "";
+  const steps = {
+    captured: page.captured > 0 ? 1 : 0,
+    saved: page.durable / Math.max(1, page.captured),
+    uploaded: page.acknowledged / Math.max(1, page.sealed),
+    verified: page.verified / Math.max(1, page.sealed),
+  };
+  for (const [name, share] of Object.entries(steps)) {
+    const step = element(`path-${name}`);
+    step.style.setProperty("--share", share);
+    step.dataset.done = share >= 1;
+    setText(step.lastElementChild, texts.path[name](page));
+  }
+}
+
+function setNotice(id, text) {
+  element(id).hidden = text === "";
+  setText(`${id}-text`, text);
+}
+
+function setText(target, text) {
+  const node = typeof target === "string" ? element(target) : target;
+  if (node.textContent !== text) node.textContent = text;
+}

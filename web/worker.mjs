@@ -1,0 +1,70 @@
+// The worker's bootstrap: fetches every file of the runtime, checks its digest, boots Pyodide, hands over to Python.
+// It either starts whole or says what is wrong; there is no half-start.
+import { texts } from "./texts.js";
+
+const BOOT_MS_MAX = 120_000; // from all files present to a running Python: 2 s on a laptop, 20 s on an old phone
+
+self.onmessage = ({ data }) => {
+  self.onmessage = null;
+  const say = (progress, label) => data.port.postMessage({ type: "booting", progress, label });
+  start(data, say).catch((error) => {
+    console.error(error);
+    data.port.postMessage({ type: "failed", message: error.message });
+  });
+};
+
+async function start({ build, base, port }, say) {
+  const files = Object.entries(build.files).filter(([path]) => path !== build.worker);
+  const total = files.reduce((sum, [, { size }]) => sum + size, 0);
+  let loaded = 0;
+  const count = (bytes) => say(0.7 * Math.min(1, (loaded += bytes) / total), texts.loading.files);
+  await Promise.all(files.map(([path, expected]) => check(new URL(path, base), path, expected, count)));
+
+  say(0.7, texts.loading.python);
+  const pyodide = await boot(build, base);
+  // A package that fails to load does not reject; only this list tells.
+  const absent = Object.keys(build.lock.packages).filter((name) => !(name in pyodide.loadedPackages));
+  if (absent.length > 0) throw new Error(texts.failure.packages(absent));
+
+  say(0.9, texts.loading.client);
+  await pyodide.pyimport("client_py.main").start(port);
+}
+
+// The file then lies in the HTTP cache, from where Pyodide takes it under its own fixed names.
+async function check(url, path, expected, count) {
+  const response = await fetch(url).catch((error) => Promise.reject(new Error(texts.failure.fetch(path, error.message))));
+  if (!response.ok) throw new Error(texts.failure.fetch(path, `HTTP ${response.status}`));
+  const parts = [];
+  for (const reader = response.body.getReader(); ;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parts.push(value);
+    count(value.length);
+  }
+  const digest = await crypto.subtle.digest("SHA-256", await new Blob(parts).arrayBuffer());
+  const found = `sha256-${btoa(String.fromCharCode(...new Uint8Array(digest)))}`;
+  if (found !== expected.integrity) throw new Error(texts.failure.digest(path, expected.integrity, found));
+}
+
+async function boot(build, base) {
+  const indexURL = new URL(build.runtime, base).href;
+  const { loadPyodide } = await import(`${indexURL}pyodide.mjs`);
+  return new Promise((resolve, reject) => {
+    setTimeout(() => reject(new Error(texts.failure.slow(BOOT_MS_MAX / 1000))), BOOT_MS_MAX);
+    // Pyodide only logs a failed instantiation (no memory, wrong type) and then waits for ever.
+    const instantiate = WebAssembly.instantiateStreaming;
+    WebAssembly.instantiateStreaming = (...parameters) => {
+      const instance = instantiate.apply(WebAssembly, parameters);
+      instance.catch((error) => reject(new Error(texts.failure.wasm(error.message))));
+      return instance;
+    };
+    loadPyodide({
+      indexURL,
+      lockFileContents: build.lock,
+      packageBaseUrl: new URL(build.packages, base).href, // a relative one fails silently
+      packages: Object.keys(build.lock.packages),
+      stdout: () => {}, // Pyodide reports each package it loads
+      checkIntegrity: true,
+    }).then(resolve, reject);
+  });
+}
