@@ -1,0 +1,1 @@
+"""Registration, verification, completion, erasure and reading of recordings; knows no HTTP and no SQL."""

@@ -1,0 +1,31 @@
+"""The one exception by which any layer of the server refuses a call: an error code and words.
+
+It knows no HTTP; server/problems.py renders it as `application/problem+json`.
+"""
+
+from collections.abc import Sequence
+
+from protocol.errors import ErrorCode
+
+
+class Refusal(Exception):
+    """What was wrong and expected (`detail`), what to do next (`next_step`), and the chunk indexes concerned.
+
+    `retry_after_s` becomes `Retry-After`, for codes that ask to come back later.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        detail: str,
+        *,
+        next_step: str = "",
+        chunks: Sequence[int] = (),
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.next_step = next_step
+        self.chunks = list(chunks)
+        self.retry_after_s = retry_after_s
