@@ -90,7 +90,15 @@ function start() {
       refresh();
     },
   });
-  life.start();
+  // The worker reads the answer; only a window may ask.
+  navigator.storage.persist().catch(() => {});
+  const worker = new URL(build.worker, document.baseURI);
+  const { integrity } = build.files[build.worker];
+  // Checked here once, because a worker's address cannot carry a digest; it then lies in the HTTP cache.
+  fetch(worker, { integrity }).then(
+    (response) => (response.ok ? life.start() : fail(texts.failure.fetch(build.worker, `HTTP ${response.status}`))),
+    (error) => fail(texts.failure.fetch(build.worker, error.message)),
+  );
 }
 
 function fail(why) {

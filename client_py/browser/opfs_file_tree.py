@@ -159,10 +159,9 @@ class OpfsFileTree:
             return
 
     async def request_persistence(self) -> bool:
-        try:
-            return bool(await js.navigator.storage.persist())
-        except JsException:
-            return False  # not offered here: the same answer for the person as a refusal
+        # Only a window may ask; ours does so before it starts this worker, and here its answer is read.
+        with storage_errors("asking whether storage is persistent"):
+            return bool(await js.navigator.storage.persisted())
 
     async def estimate(self) -> tuple[int, int]:
         with storage_errors("estimating storage"):

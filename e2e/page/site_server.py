@@ -1,4 +1,8 @@
-"""Serves a built site over loopback with the headers that the product's server sends, and can spoil files."""
+"""Serves a built site over loopback with the headers that the product's server sends, and can spoil files.
+
+It has no API: whatever is sent to it is refused as by a server that is overloaded, except on the few
+paths that try the browser's HTTP adapter (`/echo`, `/redirect`, `/cut`, `/never`).
+"""
 
 import threading
 from collections.abc import Iterator
@@ -23,13 +27,11 @@ class SiteServer:
     url: str = ""
     missing: set[str] = field(default_factory=set)
     damaged: set[str] = field(default_factory=set)
-    extra: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # path -> (media type, content)
     requests: list[str] = field(default_factory=list)
+    closing: threading.Event = field(default_factory=threading.Event)
 
-    def answer(self, path: str) -> tuple[int, str, bytes]:
-        """Status, media type and body of a GET."""
-        if path in self.extra:
-            return (200, *self.extra[path])
+    def read(self, path: str) -> tuple[int, str, bytes]:
+        """Status, media type and body of a file."""
         name = path.lstrip("/") or "index.html"
         file = self.folder / name
         if any(name.endswith(ending) for ending in self.missing) or not file.is_file():
@@ -40,53 +42,69 @@ class SiteServer:
         return 200, MEDIA_TYPES[file.suffix], body
 
 
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    site: SiteServer
+
+    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+        path = self.path.split("?", 1)[0]
+        self.site.requests.append(path)
+        match path:
+            case "/redirect":
+                self._answer(302, {"Location": "/"}, b"")
+            case "/cut":
+                self._answer(200, {"Content-Length": "1000"}, b"only this")
+                self.close_connection = True
+            case "/never":
+                self.site.closing.wait()
+                self.close_connection = True
+            case _:
+                status, media_type, body = self.site.read(path)
+                is_lasting = path.startswith("/assets/") and status == 200
+                caching = "public, max-age=31536000, immutable" if is_lasting else "no-cache"
+                self._answer(status, {"Content-Type": media_type, "Cache-Control": caching}, body)
+
+    def do_POST(self) -> None:  # noqa: N802
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path == "/echo":
+            run = self.headers.get("Chunk-Run", "")
+            self._answer(201, {"X-Method": self.command, "X-Run": run}, body)
+        else:
+            self._answer(503, {"Retry-After": "1"}, b"")
+
+    do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815
+
+    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(status)
+        fields = {"Content-Length": str(len(body)), "Content-Security-Policy": CONTENT_SECURITY_POLICY} | headers
+        for name, value in fields.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """A browser that leaves in the middle of an answer is no news."""
+
+
 @contextmanager
 def serving(folder: Path) -> Iterator[SiteServer]:
     """Serve until the end of the block, on a port that the system chose."""
     site = SiteServer(folder)
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
-            path = self.path.split("?", 1)[0]
-            site.requests.append(path)
-            status, media_type, body = site.answer(path)
-            self.send_response(status)
-            self.send_header("Content-Type", media_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-            is_lasting = path.startswith("/assets/") and status == 200
-            self.send_header("Cache-Control", "public, max-age=31536000, immutable" if is_lasting else "no-cache")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def refuse(self) -> None:
-            """There is no API here: as away as a server can be that still answers."""
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.send_response(503)
-            self.send_header("Retry-After", "1")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        do_POST = do_PUT = do_PATCH = do_DELETE = refuse  # noqa: N815
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: object) -> None:
-            """A browser that leaves in the middle of an answer is no news."""
-
-    server = Server(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": site}))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     site.url = f"http://localhost:{server.server_address[1]}"
     try:
         yield site
     finally:
+        site.closing.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -1,0 +1,152 @@
+"""The browser's adapters on the real thing: Chromium's OPFS, Web Locks, fetch and channels, in a worker."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Playwright
+
+from e2e.page.conftest import ROOT, run_in_worker
+from e2e.page.site_server import SiteServer, serving
+from tests.contracts import file_tree_contract, locks_contract
+
+HERE = Path(__file__).parent
+MODULES = {
+    "file_tree_contract": ROOT / "tests" / "contracts" / "file_tree_contract.py",
+    "locks_contract": ROOT / "tests" / "contracts" / "locks_contract.py",
+    "adapter_checks": HERE / "adapter_checks.py",
+}
+# Every check runs in one worker, so that the runtime boots once; each is then its own test by its outcome.
+RUN_ALL = """
+import json
+import traceback
+
+import adapter_checks
+import file_tree_contract
+import locks_contract
+from client_py.browser.opfs_file_tree import OpfsFileTree
+from client_py.browser.web_locks import WebLocks
+
+outcomes = {}
+
+async def run(checks, *parameters):
+    for check in checks:
+        try:
+            await check(*parameters)
+            outcomes[check.__name__] = ""
+        except BaseException:
+            outcomes[check.__name__] = traceback.format_exc()
+
+await run(file_tree_contract.CHECKS, OpfsFileTree)
+await run(locks_contract.CHECKS, WebLocks)
+await run(adapter_checks.CHECKS)
+json.dumps(outcomes)
+"""
+# adapter_checks imports what exists only in the browser, so its names are read, not imported.
+ADAPTER_CHECKS = [
+    line.split("(")[0].removeprefix("async def ")
+    for line in MODULES["adapter_checks"].read_text().splitlines()
+    if line.startswith("async def check_")
+]
+ALL_CHECKS = [check.__name__ for check in file_tree_contract.CHECKS + locks_contract.CHECKS] + ADAPTER_CHECKS
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    playwright_driver: Playwright, chromium_path: str, built_site: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """The traceback of each check, empty where it passed."""
+    profile = tmp_path_factory.mktemp("profile")
+    with serving(built_site) as site:
+        context = playwright_driver.chromium.launch_persistent_context(
+            profile, executable_path=chromium_path, chromium_sandbox=False
+        )
+        try:
+            answer: dict[str, str] = run_in_worker(context.pages[0], site, MODULES, RUN_ALL)
+        finally:
+            context.close()
+    return answer
+
+
+@pytest.mark.parametrize("check", ALL_CHECKS)
+def test_the_adapter_keeps_its_contract_in_chromium(outcomes: dict[str, str], check: str) -> None:
+    assert outcomes[check] == ""
+
+
+def test_a_quota_that_is_used_up_is_a_full_storage_and_takes_nothing_back(page: Page, site: SiteServer) -> None:
+    _set_quota(page, site, 3_000_000)
+    outcome = run_in_worker(page, site, {}, _FILL_UP)
+    # What had been taken before is still there, and the torn write is not.
+    assert outcome["error"] == "StorageFullError"
+    assert outcome["size_after"] == outcome["size_before"] > 0
+    assert outcome["is_intact"] is True
+    assert outcome["took_less"] is True
+
+
+_FILL_UP = """
+import json
+
+from client_py.browser.opfs_file_tree import OpfsFileTree
+from client_py.ports import PortError
+
+tree = OpfsFileTree()
+await tree.create_folder("full")
+file = await tree.create_file("full", "segment")
+block = bytes(range(256)) * 1024
+outcome = {"error": ""}
+for _ in range(64):
+    outcome["size_before"] = file.size
+    try:
+        file.append(block)
+        file.flush()
+    except PortError as error:
+        outcome["error"] = type(error).__name__
+        break
+outcome["size_after"] = file.size
+whole = await tree.read("full", "segment", 0, 64 * len(block))
+outcome["is_intact"] = whole == block * (file.size // len(block))
+try:
+    file.append(b"small record")
+    file.flush()
+    outcome["took_less"] = (await tree.read("full", "segment", file.size - 12, 12)) == b"small record"
+except PortError as error:
+    outcome["took_less"] = type(error).__name__ == "StorageFullError"
+json.dumps(outcome)
+"""
+
+
+def test_storage_that_the_browser_refuses_is_said_to_be_blocked(
+    open_browser: Callable[..., BrowserContext], site: SiteServer
+) -> None:
+    # As a browser without the private file system, or one whose private window refuses it.
+    for fault, source in _REFUSALS.items():
+        page = open_browser().pages[0]
+        outcome: Any = run_in_worker(page, site, {}, source)
+        assert outcome == "StorageBlockedError", fault
+
+
+_PROBE = """
+import json
+
+from client_py.browser.opfs_file_tree import OpfsFileTree
+from client_py.ports import PortError
+
+try:
+    await OpfsFileTree().probe()
+    outcome = "no error"
+except PortError as error:
+    outcome = type(error).__name__
+json.dumps(outcome)
+"""
+_REFUSALS = {
+    "no private file system": "import js\njs.Reflect.deleteProperty(js.StorageManager.prototype, 'getDirectory')\n" + _PROBE,
+    "no synchronous access": (
+        "import js\njs.Reflect.deleteProperty(js.FileSystemFileHandle.prototype, 'createSyncAccessHandle')\n" + _PROBE
+    ),
+}
+
+
+def _set_quota(page: Page, site: SiteServer, quota_bytes: int) -> None:
+    session = page.context.new_cdp_session(page)
+    session.send("Storage.overrideQuotaForOrigin", {"origin": site.url, "quotaSize": quota_bytes})
