@@ -1,0 +1,125 @@
+"""What a story is given: a running service behind a gate, and machines with browsers that may die.
+
+A story that fails leaves what its pages said and showed, and the server's log, in .build/e2e-artifacts/.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Playwright, sync_playwright
+
+from e2e.chromium import FAKE_DEVICES
+from e2e.machine import Machine, running_machine
+from e2e.service import Service, running_service
+from scripts.find_chromium import find_chromium
+
+ARTIFACTS = Path(".build/e2e-artifacts")
+_reports = pytest.StashKey[dict[str, pytest.TestReport]]()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Lets a fixture know at its end how its story went."""
+    report = yield
+    item.stash.setdefault(_reports, {})[report.when] = report
+    return report
+
+
+def artifacts_of_failure(node: pytest.Item) -> Path | None:
+    """The folder for what a failed story leaves; None while it went well."""
+    if all(report.passed for report in node.stash.get(_reports, {}).values()):
+        return None
+    folder = ARTIFACTS / re.sub(r"[^\w.-]+", "_", node.nodeid)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    return str(find_chromium())
+
+
+@pytest.fixture(scope="session")
+def session_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One server, bucket and ledger for all stories."""
+    with running_service(tmp_path_factory.mktemp("service")) as service:
+        yield service
+
+
+@pytest.fixture
+def service(session_service: Service, request: pytest.FixtureRequest) -> Iterator[Service]:
+    """The service, running, with an honest network before and after the story."""
+    session_service.heal()
+    log_begins_at = session_service.log.stat().st_size
+    yield session_service
+    folder = artifacts_of_failure(request.node)
+    if folder:
+        with session_service.log.open("rb") as log:
+            log.seek(log_begins_at)
+            (folder / "server.log").write_bytes(log.read())
+        bent = [f"{bend.name} {request.method} {request.path}" for bend, request in session_service.gate.bent]
+        (folder / "gate.log").write_text("\n".join(bent))
+    session_service.heal()
+
+
+# Per module: a driver that lives longer would hold the event loop that other modules' async tests need.
+@pytest.fixture(scope="module")
+def playwright_driver() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture
+def start_machine(
+    playwright_driver: Playwright,
+    chromium_path: str,
+    service: Service,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Callable[..., Machine]]:
+    """Start a machine with these Chromium flags on a new profile; all of them end with the story."""
+    machines: list[Machine] = []
+    with contextlib.ExitStack() as stack:
+
+        def start(*, flags: tuple[str, ...] = FAKE_DEVICES) -> Machine:
+            machine = stack.enter_context(
+                running_machine(
+                    playwright_driver,
+                    chromium_path,
+                    service.url,
+                    tmp_path_factory.mktemp("machine"),
+                    flags=flags,
+                    is_headed=bool(os.environ.get("HOLDFAST_E2E_HEADED")),
+                )
+            )
+            machines.append(machine)
+            return machine
+
+        yield start
+        folder = artifacts_of_failure(request.node)
+        for number, machine in enumerate(machines if folder else []):
+            assert folder is not None
+            _save_machine(machine, folder, number)
+
+
+@pytest.fixture
+def machine(start_machine: Callable[..., Machine]) -> Machine:
+    """A machine with fake devices, which is all that most stories need."""
+    return start_machine()
+
+
+def _save_machine(machine: Machine, folder: Path, number: int) -> None:
+    (folder / f"machine{number}.console.log").write_text("\n".join(machine.browser.console))
+    for tab_number, tab in enumerate(machine.tabs):
+        stem = folder / f"machine{number}.tab{tab_number}"
+        with contextlib.suppress(Exception):  # a tab may be dead, and the story's own failure counts
+            tab.page.screenshot(path=stem.with_suffix(".png"), full_page=True, timeout=5_000)
+            shown: dict[str, Any] = {**tab.shown, "rows": tab.rows}
+            stem.with_suffix(".txt").write_text("\n".join(f"{k}: {v}" for k, v in shown.items()))

@@ -1,0 +1,104 @@
+"""A tab dies: by SIGKILL, by reload, by being closed. What it had shown as saved reaches the bucket; nobody clicks."""
+
+from e2e.machine import Machine, assert_kept, watch_until_saved
+from e2e.network_gate import Bend, Request
+from e2e.service import Service
+
+
+def hold_chunks(request: Request) -> Bend:
+    """Every chunk stops half-way to the server."""
+    return Bend.HOLD if request.is_chunk else Bend.PASS
+
+
+def test_every_slice_shown_as_saved_is_in_the_bucket_after_the_renderer_is_killed_while_recording(
+    service: Service, machine: Machine
+) -> None:
+    # Given a recording in progress, some of it uploaded
+    tab = machine.open_tab()
+    recording_id, take = machine.record(tab)
+    tab.wait_for_count("chunks-acknowledged", 2)
+    promised = watch_until_saved(tab, take, 30)
+
+    # When its renderer is killed, and the page is opened again
+    machine.kill_tabs()
+    tab = machine.open_tab()
+
+    # Then it arrives whole, certified, and is listed as such
+    tab.wait_for_row(recording_id, "complete")
+    assert_kept(service.stores, recording_id, take, promised)
+    assert service.stores.is_certified(recording_id)
+
+
+def test_a_recording_arrives_whole_when_the_renderer_is_killed_twice_in_the_middle_of_an_upload(
+    service: Service, machine: Machine
+) -> None:
+    # Given a finished recording whose chunks all hang half-way
+    service.gate.rule = hold_chunks
+    tab = machine.open_tab()
+    recording_id, take = machine.record(tab)
+    watch_until_saved(tab, take, 30)
+    tab.stop()
+    tab.wait(lambda: take.is_whole, "the witness to have every slice")
+    tab.wait(lambda: service.gate.bent, "an upload to be half-way")
+    assert service.stores.chunks(recording_id) == []
+
+    # When the renderer is killed, and killed again when some chunks of the next try have arrived and others hang
+    machine.kill_tabs()
+    let_through = 2
+    passed: list[Request] = []
+
+    def hold_after_two(request: Request) -> Bend:
+        if not request.is_chunk:
+            return Bend.PASS
+        if len(passed) < let_through:
+            passed.append(request)
+            return Bend.PASS
+        return Bend.HOLD
+
+    service.gate.bent.clear()
+    service.gate.rule = hold_after_two
+    tab = machine.open_tab()
+    tab.wait(lambda: service.gate.bent, "the second upload to be half-way")
+    tab.wait(lambda: len(service.stores.chunks(recording_id)) >= let_through, "what passed to be acknowledged")
+    machine.kill_tabs()
+    service.gate.back()
+    tab = machine.open_tab()
+
+    # Then every byte that MediaRecorder gave is there
+    tab.wait_for_row(recording_id, "complete")
+    assert service.stores.read_recording(recording_id) == take.content
+
+
+def test_every_slice_shown_as_saved_is_in_the_bucket_after_a_reload_while_recording(
+    service: Service, machine: Machine
+) -> None:
+    tab = machine.open_tab()
+    recording_id, take = machine.record(tab)
+    promised = watch_until_saved(tab, take, 20)
+
+    tab.page.reload()
+
+    tab.wait_for_row(recording_id, "complete", limit_s=120)
+    assert_kept(service.stores, recording_id, take, promised)
+
+
+def test_a_second_tab_leaves_a_live_recording_alone_and_brings_it_to_safety_when_the_first_is_closed(
+    service: Service, machine: Machine
+) -> None:
+    # Given a recording in one tab and a second tab opened meanwhile
+    first = machine.open_tab()
+    recording_id, take = machine.record(first)
+    watch_until_saved(first, take, 5)
+    second = machine.open_tab()
+    second.wait(lambda: recording_id in second.rows, "the second tab to list the live recording")
+    saved = first.count("slices-durable")
+
+    # Then the first goes on undisturbed, and nobody has closed its manifest
+    promised = watch_until_saved(first, take, saved + 10)
+    assert first.state == "recording"
+    assert service.stores.recording_state(recording_id) in ("", "open")
+
+    # When the first is closed, the second recovers it without being touched
+    first.page.close()
+    second.wait_for_row(recording_id, "complete")
+    assert_kept(service.stores, recording_id, take, promised)

@@ -1,0 +1,63 @@
+"""The page in its states, as pictures for the README: into HOLDFAST_SCREENSHOTS (default .build/screenshots)."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from e2e.chromium import REFUSED
+from e2e.machine import Machine, watch_until_saved
+from e2e.service import Service
+
+FOLDER = Path(os.environ.get("HOLDFAST_SCREENSHOTS", ".build/screenshots"))
+
+
+def test_the_page_can_be_seen_in_each_of_its_states(
+    service: Service, start_machine: Callable[..., Machine], machine: Machine
+) -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    taken: list[str] = []
+    tab = machine.new_tab()
+
+    def take_picture(name: str) -> None:
+        tab.page.screenshot(path=FOLDER / f"{name}.png", full_page=True)
+        taken.append(name)
+
+    tab.page.set_viewport_size({"width": 1280, "height": 900})
+    tab.visit(keep_verified_s=3_600)
+    take_picture("loading")
+    tab.wait_for_state("ready", "idle", limit_s=90)
+    take_picture("ready")
+    first, take = machine.record(tab)
+    watch_until_saved(tab, take, 20)
+    take_picture("recording")
+    tab.pause()
+    tab.wait(lambda: tab.shown.get("paused") == "true", "the pause")
+    take_picture("paused")
+    tab.stop()
+    tab.wait_for_row(first, "complete")
+    take_picture("complete")
+
+    service.gate.away()
+    machine.browser.context.set_offline(True)
+    second, take = machine.record(tab)
+    watch_until_saved(tab, take, 10)
+    take_picture("recording-offline")
+    tab.stop()
+    tab.wait_for_row(second, "saved", "uploading")
+    take_picture("saved-offline")
+    machine.browser.context.set_offline(False)
+    tab.wait(lambda: tab.shown["online"] == "true", "the page to notice")
+    take_picture("server-away")
+    service.gate.back()
+    tab.wait_for_row(second, "complete", limit_s=120)
+
+    tab.page.emulate_media(color_scheme="dark")
+    tab.page.set_viewport_size({"width": 390, "height": 844})
+    take_picture("complete-phone-dark")
+
+    refused = start_machine(flags=REFUSED)
+    tab = refused.open_tab()
+    tab.page.get_by_test_id("record").click()
+    tab.page.get_by_test_id("problem").wait_for(state="visible")
+    take_picture("permission-refused")
+    assert all((FOLDER / f"{name}.png").stat().st_size > 1_000 for name in taken)
