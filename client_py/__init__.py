@@ -1,1 +1,1 @@
-"""The client: a pure core that decides, one loop that schedules, and adapters that touch the browser (docs/ARCHITECTURE.md)."""
+"""The client: a pure core that decides, one loop that schedules, adapters that touch the browser."""

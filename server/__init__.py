@@ -1,1 +1,1 @@
-"""The server: routes decode and answer, ingest and recordings own the order of steps, storage reaches one store each."""
+"""The server: routes decode and answer, ingest and recordings own the order of steps, storage reaches one store."""
