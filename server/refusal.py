@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from protocol.errors import ErrorCode
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - an answer, not a fault
     """What was wrong and expected (`detail`), what to do next (`next_step`), and the chunk indexes concerned.
 
     `retry_after_s` becomes `Retry-After`, for codes that ask to come back later.
