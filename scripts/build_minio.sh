@@ -34,8 +34,12 @@ fi
 mkdir -p "$work/bin"
 echo "minio: building $version (about two minutes) ..."
 # GOFLAGS: without -modcacherw the module cache cannot be removed by rm.
-GOPATH="$work/go" GOCACHE="$work/go-cache" GOBIN="$work/bin" GOTOOLCHAIN=local GOFLAGS=-modcacherw CGO_ENABLED=0 \
-    "$go" install "github.com/minio/minio@$version"
+if ! GOPATH="$work/go" GOCACHE="$work/go-cache" GOBIN="$work/bin" GOTOOLCHAIN=local GOFLAGS=-modcacherw CGO_ENABLED=0 \
+    "$go" install "github.com/minio/minio@$version" >"$work/minio.log" 2>&1; then
+    tail -n 40 "$work/minio.log" >&2
+    echo "minio: the build failed; the whole log is .build/minio.log. Check the network and Go's proxy (go env GOPROXY)." >&2
+    exit 1
+fi
 rm -rf "$work/go" "$work/go-cache" "$work/go-tool"
 printf '%s' "$version" > "$stamp"
 "$work/bin/minio" --version | head -n 1
