@@ -5,7 +5,8 @@ import { Recorder, supportedFormats } from "./shim/recorder.js";
 import { readSettings } from "./shim/settings.js";
 import { WorkerLife } from "./shim/worker_life.js";
 import { texts } from "./texts.js";
-import { show } from "./view/page_view.js";
+import { combine } from "./view/combine.js";
+import { show, showAttributes } from "./view/page_view.js";
 
 const element = (id) => document.getElementById(id);
 const settings = readSettings(location);
@@ -22,6 +23,7 @@ const state = {
 const send = (message) => {
   if (message.type === "capture-failed") state.refusal = message;
   life?.send(message);
+  if (message.type === "slice") life?.tick(); // a hidden page's timers are throttled, its recorder is not
 };
 const recorder = new Recorder({ send, onChange: () => refresh() });
 const locks = new CaptureLocks((recordingId) => send({ type: "capture-lock-held", recordingId }));
@@ -57,6 +59,7 @@ const handlers = {
 };
 
 let life = null;
+let frame = null;
 start();
 
 function start() {
@@ -66,10 +69,12 @@ function start() {
   life = new WorkerLife({
     build,
     base: document.baseURI,
-    boot: () => ({
-      settings, formats: supportedFormats(), isOnline: navigator.onLine,
-      ...(recorder.held && { liveRecordingId: recorder.held.recordingId }),
-    }),
+    boot() {
+      const boot = { settings, formats: supportedFormats(), isOnline: navigator.onLine };
+      if (!recorder.held) return boot;
+      recorder.held.isAwaitingReplay = true;
+      return { ...boot, liveRecordingId: recorder.held.recordingId };
+    },
     onMessage(message) {
       handlers[message.type]?.(message);
       refresh();
@@ -85,8 +90,8 @@ function start() {
       if (!isReplaced) fail(why || texts.failure.worker);
       refresh();
     },
-    onTick() {
-      recorder.watch();
+    onTick(passedMs) {
+      recorder.watch(passedMs);
       refresh();
     },
   });
@@ -106,14 +111,21 @@ function fail(why) {
   refresh();
 }
 
+// The root's data-* are current at once, also in a hidden tab; what a person sees follows with the next frame.
 function refresh() {
   state.isFull = (recorder.held?.bytesHeld ?? 0) > SHIM_BYTES_MAX;
-  show(state, recorder);
+  const page = combine(state, recorder);
+  showAttributes(page);
+  frame ??= requestAnimationFrame(() => {
+    frame = null;
+    show(combine(state, recorder), state, recorder);
+  });
 }
 
 element("record").onclick = () => {
   state.refusal = null;
   send({ type: "record", source: document.querySelector("input[name=source]:checked").value });
+  refresh();
 };
 element("pause").onclick = () => send({ type: recorder.isPaused ? "resume" : "pause" });
 element("stop").onclick = () => {

@@ -73,7 +73,9 @@ def run_in_worker(page: Page, site: SiteServer, modules: dict[str, Path], entry:
     }
     # The worker is the test's own file, put in place of a path of the site.
     script = (Path(__file__).parent / "python_worker.mjs").read_text()
-    page.route(f"{site.url}/python_worker.mjs", lambda route: route.fulfill(body=script, content_type="text/javascript"))
+    page.route(
+        f"{site.url}/python_worker.mjs", lambda route: route.fulfill(body=script, content_type="text/javascript")
+    )
     page.goto(f"{site.url}/build.json")
     answer = page.evaluate(
         """(request) => new Promise((resolve) => {

@@ -46,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     site: SiteServer
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         path = self.path.split("?", 1)[0]
         self.site.requests.append(path)
         match path:
@@ -64,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
                 caching = "public, max-age=31536000, immutable" if is_lasting else "no-cache"
                 self._answer(status, {"Content-Type": media_type, "Cache-Control": caching}, body)
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path == "/echo":
             run = self.headers.get("Chunk-Run", "")

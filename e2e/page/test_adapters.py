@@ -140,7 +140,8 @@ except PortError as error:
 json.dumps(outcome)
 """
 _REFUSALS = {
-    "no private file system": "import js\njs.Reflect.deleteProperty(js.StorageManager.prototype, 'getDirectory')\n" + _PROBE,
+    "no private file system": "import js\njs.Reflect.deleteProperty(js.StorageManager.prototype, 'getDirectory')\n"
+    + _PROBE,
     "no synchronous access": (
         "import js\njs.Reflect.deleteProperty(js.FileSystemFileHandle.prototype, 'createSyncAccessHandle')\n" + _PROBE
     ),

@@ -11,6 +11,7 @@ export class HeldSlices {
     this.bytesCaptured = 0;
     this.bytesHeld = 0;
     this.waiting = []; // slice messages, by rising number
+    this.isAwaitingReplay = false; // a new worker reads its log: what comes meanwhile waits here, so that order stays
     this.runs = new Map(); // number -> {started, ended}: the messages about that run
   }
 
@@ -40,6 +41,7 @@ export class HeldSlices {
 
   // What a new worker must hear after it has read its log: all runs' fates and the slices after this number, in order.
   *replayAfter(sliceNumber) {
+    this.isAwaitingReplay = false;
     this.release(sliceNumber);
     for (const [run, { started, ended }] of this.runs) {
       if (started) yield started;

@@ -33,7 +33,7 @@ export class Recorder {
       this.held.captured = this.held.durable = sliceNumber;
       this.elapsed = { ms: 0, since: null };
     }
-    const run = (this.run = { number, stream: null, recorder: null, isRequested: false });
+    const run = (this.run = { number, stream: null, recorder: null, silentMs: 0, isRequested: false });
     this.held.runs.set(number, {});
     try {
       run.stream = await openStream(source);
@@ -67,15 +67,16 @@ export class Recorder {
     if (this.run?.recorder?.state === "recording") this.run.recorder.requestData();
   }
 
-  // Called about once a second: a recorder that is silent is asked for its data, then reported.
-  watch() {
+  // Called at every tick with the time since the last, 0 when the window was asleep. A recorder that is silent is
+  // asked for its data, then reported.
+  watch(passedMs) {
     const run = this.run;
     if (run?.recorder?.state !== "recording") return;
-    const silentMs = performance.now() - run.heardAt;
-    if (silentMs > 2 * SILENCE_MS && this.problem !== "silent") {
-      this.#note(run, "silence", `no slice for ${Math.round(silentMs)} ms`);
+    run.silentMs = passedMs === 0 ? 0 : run.silentMs + passedMs;
+    if (run.silentMs > 2 * SILENCE_MS && this.problem !== "silent") {
+      this.#note(run, "silence", `no slice for ${Math.round(run.silentMs)} ms`);
       this.#setProblem("silent");
-    } else if (silentMs > SILENCE_MS) this.requestData();
+    } else if (run.silentMs > SILENCE_MS) this.requestData();
   }
 
   #startRecorder(run, mimeTypes, timesliceMs) {
@@ -85,7 +86,6 @@ export class Recorder {
         const recorder = new MediaRecorder(run.stream, { mimeType });
         this.#listen(run, recorder);
         recorder.start(timesliceMs);
-        run.heardAt = performance.now();
         return recorder;
       } catch (error) {
         failure = error;
@@ -101,21 +101,17 @@ export class Recorder {
       const message = { type: "capture-started", recordingId, run: run.number, mimeType: recorder.mimeType };
       this.held.runs.get(run.number).started = message;
       this.#tick(true);
-      this.send(message);
+      this.#tell(message);
       this.#keepAwake();
     };
     recorder.ondataavailable = ({ data }) => {
       if (data.size === 0) return;
-      run.heardAt = performance.now();
-      if (this.problem === "silent") this.#setProblem("");
-      this.send(this.held.add(run.number, data));
-      this.onChange();
+      run.silentMs = 0;
+      if (this.problem === "silent") this.problem = "";
+      this.#tell(this.held.add(run.number, data));
     };
     recorder.onpause = () => this.#tick(false);
-    recorder.onresume = () => {
-      run.heardAt = performance.now();
-      this.#tick(true);
-    };
+    recorder.onresume = () => this.#tick(true);
     recorder.onerror = ({ error }) => this.#note(run, "recorder-error", error ? `${error.name}: ${error.message}` : "");
     recorder.onstop = () => this.#end(run); // the order is always (error), last slice, stop
     for (const track of run.stream.getTracks()) {
@@ -140,7 +136,7 @@ export class Recorder {
     };
     this.held.runs.get(run.number).ended = message;
     this.wakeLock?.release().catch(() => {});
-    this.send(message);
+    this.#tell(message);
     this.onChange();
   }
 
@@ -154,8 +150,13 @@ export class Recorder {
     this.onChange();
   }
 
+  // A worker that has not asked for the replay yet hears all of this then, in order.
+  #tell(message) {
+    if (!this.held.isAwaitingReplay) this.send(message);
+  }
+
   #note(run, kind, message) {
-    this.send({ type: "capture-note", recordingId: this.held.recordingId, run: run.number, kind, message });
+    this.#tell({ type: "capture-note", recordingId: this.held.recordingId, run: run.number, kind, message });
   }
 
   // Best effort: without it a phone may sleep, and its recording pauses.

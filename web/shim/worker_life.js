@@ -14,6 +14,7 @@ export class WorkerLife {
   constructor({ build, base, boot, onMessage, onDeath, onSilence, mayReplace, onTick }) {
     Object.assign(this, { build, base, boot, onMessage, onDeath, onSilence, mayReplace, onTick });
     this.epoch = 0;
+    this.port = null;
     this.silenceMsMax = SILENCE_MS_MIN;
     this.isSilent = false;
     setInterval(() => this.tick(), TICK_MS);
@@ -22,7 +23,7 @@ export class WorkerLife {
   start() {
     this.epoch += 1;
     this.isBooting = true;
-    this.startedAt = this.tickedAt = performance.now();
+    this.startedAt = performance.now();
     this.silentMs = 0;
     const channel = new MessageChannel();
     this.port = channel.port1;
@@ -41,14 +42,14 @@ export class WorkerLife {
     this.port?.postMessage(message);
   }
 
-  // Also called with every slice: a hidden page's timers are throttled, its recorder is not.
   tick() {
     const now = performance.now();
     const passedMs = now - this.tickedAt;
     this.tickedAt = now;
-    this.onTick();
+    const isLate = !(passedMs <= TICK_LATE_MS);
+    this.onTick(isLate ? 0 : passedMs);
     if (!this.port || this.isBooting) return;
-    this.silentMs = passedMs > TICK_LATE_MS ? 0 : this.silentMs + passedMs;
+    this.silentMs = isLate ? 0 : this.silentMs + passedMs;
     if (this.silentMs >= this.silenceMsMax) this.#die("");
     else if (this.isSilent !== this.silentMs >= SILENCE_SHOWN_MS) this.onSilence((this.isSilent = !this.isSilent));
   }

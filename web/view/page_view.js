@@ -1,14 +1,11 @@
 // Shows what the worker's View and the shim say. Only what changed is written, so that screen readers hear each thing once.
 import { bytes, duration, texts } from "../texts.js";
-import { combine } from "./combine.js";
 import { showRecordings } from "./recordings_view.js";
 
 const element = (id) => document.getElementById(id);
 
-export function show(state, recorder) {
-  const page = combine(state, recorder);
-  showAttributes(page);
-  showNotices(state, recorder, page);
+export function show(page, state, recorder) {
+  showNotices(page, state);
 
   const isOpen = page.state === "recording" || page.state === "stopping";
   setText("state-text", page.isPaused && page.state === "recording" ? texts.state.paused : texts.state[page.state]);
@@ -35,7 +32,7 @@ export function show(state, recorder) {
   showRecordings(element("recordings"), state.view?.recordings ?? []);
 }
 
-function showAttributes(page) {
+export function showAttributes(page) {
   const wanted = {
     state: page.state, recordingId: page.recordingId, slicesCaptured: page.captured, slicesDurable: page.durable,
     chunksSealed: page.sealed, chunksAcknowledged: page.acknowledged, chunksVerified: page.verified,
@@ -46,7 +43,7 @@ function showAttributes(page) {
   for (const [name, value] of Object.entries(wanted)) if (dataset[name] !== String(value)) dataset[name] = value;
 }
 
-function showNotices(state, recorder, page) {
+function showNotices(page, state) {
   setNotice("failure", state.failure);
   setText("failure-heading", texts.failure.heading);
   setNotice("alarm", page.alarm);

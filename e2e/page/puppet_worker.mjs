@@ -1,0 +1,14 @@
+// Stands in for the product's worker in tests of the window's shim: it decides nothing, says to the window what the
+// test wants said, and reports all it hears. The test reaches it over a BroadcastChannel, by its name (one an epoch).
+self.onmessage = ({ data: { port } }) => {
+  const strings = new BroadcastChannel("puppet");
+  port.onmessage = async ({ data: { blob, ...message } }) => {
+    strings.postMessage({ from: self.name, message: blob ? { ...message, size: blob.size } : message });
+  };
+  strings.onmessage = ({ data: { to, message, isHung } }) => {
+    if (to !== self.name) return;
+    if (isHung) for (;;); // as a Python that never comes back
+    port.postMessage(message);
+  };
+  strings.postMessage({ from: self.name, message: { type: "up" } });
+};
