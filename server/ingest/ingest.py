@@ -1,0 +1,50 @@
+"""The port of ingest: what the routes hand over and what they get back. It knows no HTTP.
+
+Every implementation keeps this contract:
+
+- `accept` returns only after the object is stored in the bucket and its row is committed (I2).
+- Cancelling `accept` cancels nothing that has begun: the flush owns its own task, and the place.
+- The same chunk again gives the same row, other content is refused (I3), and a refused chunk
+  never fails its neighbours.
+- `drain` returns when everything accepted so far has its outcome.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+from server.ingest.waiting import Place
+from server.storage.ledger import Acknowledged
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingChunk:
+    """A chunk whose body is whole; `sha256` is what its sender says of it, None for a loose chunk."""
+
+    recording_id: UUID
+    chunk_index: int
+    run: int
+    body: bytes = field(repr=False)
+    sha256: bytes | None
+    chunk_id: str | None = None
+
+    @property
+    def key(self) -> tuple[UUID, int]:
+        """What has one content for ever (I3)."""
+        return (self.recording_id, self.chunk_index)
+
+
+class Ingest(Protocol):
+    """Stores and acknowledges chunks."""
+
+    async def accept(self, chunk: IncomingChunk, place: Place) -> Acknowledged:
+        """Store and acknowledge the chunk; `place` is given back when its bytes are no longer held.
+
+        Raises `Refusal` (chunk-empty, digest-mismatch, chunk-differs, chunk-disputed, recording-unknown,
+        recording-deleted, recording-complete, overloaded), `BlobStoreError` or `LedgerError`.
+        """
+        ...
+
+    async def drain(self) -> None:
+        """Wait for everything accepted so far."""
+        ...
