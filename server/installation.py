@@ -16,10 +16,11 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from server.object_ids import new_uuid7
 from server.storage.blob_store import BlobNotFoundError, BlobStore
-from server.storage.keys import INSTALLATION_KEY, PROBES_PREFIX, probe_key
+from server.storage.keys import PROBES_PREFIX, InstallationKey, ProbeKey, new_uuid7
 from server.storage.ledger import Installation, Ledger
+
+_KEY: Final = InstallationKey().text
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class _Sides:
     def judge(self) -> Verdict:
         ledger_id = self.ledger.installation_id
         if self.bucket_flaw:
-            return _mismatch(self.bucket_flaw, f"Restore {INSTALLATION_KEY} from a backup, or check the bucket's name.")
+            return _mismatch(self.bucket_flaw, f"Restore {_KEY} from a backup, or check the bucket's name.")
         if self.bucket_id is None and ledger_id is None:
             return _mismatch(
                 "neither bucket nor ledger holds an installation id, and they are not both empty",
@@ -67,7 +68,7 @@ class _Sides:
             )
         if self.bucket_id is None:
             return _mismatch(
-                f"the ledger belongs to installation {ledger_id}, the bucket holds no {INSTALLATION_KEY}: "
+                f"the ledger belongs to installation {ledger_id}, the bucket holds no {_KEY}: "
                 "it is another bucket, or it was emptied",
                 f"Set HOLDFAST_S3_BUCKET to the right one; if this is the one, {_ADOPT}, "
                 "and clients send again what they still hold.",
@@ -111,7 +112,7 @@ async def establish_installation(
     standing_id = await ledger.write_installation(wanted_id)
     if sides.bucket_id is None:
         document = InstallationDocument(installation_id=standing_id)
-        await store.put(INSTALLATION_KEY, msgspec.json.encode(document))
+        await store.put(_KEY, msgspec.json.encode(document))
     _log.info("installation id written", extra={"installation_id": str(standing_id), "adopted": adopts_bucket})
     return await compare_installation(ledger, store)
 
@@ -122,7 +123,7 @@ async def write_probe(ledger: Ledger, store: BlobStore, new_id: Callable[[], UUI
     Raises `BlobStoreError` or `LedgerError`.
     """
     earlier = await store.list_page(PROBES_PREFIX, PROBES_PREFIX, _LOOK_AT_KEYS)
-    await store.put(probe_key(new_id()), b"probe")
+    await store.put(ProbeKey(new_id()).text, b"probe")
     await ledger.check()
     for probe in earlier:
         await store.delete(probe.key)
@@ -131,18 +132,18 @@ async def write_probe(ledger: Ledger, store: BlobStore, new_id: Callable[[], UUI
 async def _read_sides(ledger: Ledger, store: BlobStore) -> _Sides:
     installation = await ledger.read_installation()
     try:
-        document = await store.get(INSTALLATION_KEY)
+        document = await store.get(_KEY)
     except BlobNotFoundError:
         return _Sides(None, "", installation)
     try:
         return _Sides(msgspec.json.decode(document, type=InstallationDocument).installation_id, "", installation)
     except msgspec.MsgspecError as error:
-        return _Sides(None, f"the bucket's {INSTALLATION_KEY} cannot be read ({error})", installation)
+        return _Sides(None, f"the bucket's {_KEY} cannot be read ({error})", installation)
 
 
 async def _is_empty(store: BlobStore) -> bool:
     listed = await store.list_page("", "", _LOOK_AT_KEYS)
-    return all(blob.key == INSTALLATION_KEY or blob.key.startswith(PROBES_PREFIX) for blob in listed)
+    return all(blob.key == _KEY or blob.key.startswith(PROBES_PREFIX) for blob in listed)
 
 
 def _mismatch(detail: str, next_step: str) -> Verdict:

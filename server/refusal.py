@@ -11,7 +11,8 @@ from protocol.errors import ErrorCode
 class Refusal(Exception):  # noqa: N818 - an answer, not a fault
     """What was wrong and expected (`detail`), what to do next (`next_step`), and the chunk indexes concerned.
 
-    `retry_after_s` becomes `Retry-After`, for codes that ask to come back later.
+    `retry_after_s` becomes `Retry-After`, for codes that ask to come back later. `closes_connection`:
+    what is still coming of the body is not worth reading.
     """
 
     def __init__(
@@ -22,6 +23,7 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
         next_step: str = "",
         chunks: Sequence[int] = (),
         retry_after_s: int | None = None,
+        closes_connection: bool = False,
     ) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
@@ -29,3 +31,4 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
         self.next_step = next_step
         self.chunks = list(chunks)
         self.retry_after_s = retry_after_s
+        self.closes_connection = closes_connection

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from server.ingest.ingest import IncomingChunk
-from server.storage.keys import ChunkKey, chunk_key, pack_key
+from server.storage.keys import ChunkKey, PackKey
 from server.storage.pack_format import PackChunk, build_pack
 
 
@@ -25,7 +25,7 @@ def build_object(chunk: IncomingChunk, digest: bytes, object_id: UUID) -> BuiltO
     """The object for one chunk under a fresh id; `digest` has been checked against the body."""
     if chunk.chunk_id is None:
         key = ChunkKey(chunk.recording_id, chunk.chunk_index, chunk.run, digest, object_id)
-        return BuiltObject(chunk_key(key), chunk.body, 0)
+        return BuiltObject(key.text, chunk.body, 0)
     packed = PackChunk(chunk.recording_id, chunk.chunk_index, chunk.run, digest, chunk.body, chunk.chunk_id)
     body, (offset,) = build_pack([packed])
-    return BuiltObject(pack_key(object_id), body, offset)
+    return BuiltObject(PackKey(object_id).text, body, offset)

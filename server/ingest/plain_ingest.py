@@ -26,10 +26,10 @@ from server.ingest.ingest import IncomingChunk
 from server.ingest.objects import build_object
 from server.ingest.voids import store_void
 from server.ingest.waiting import Place
-from server.object_ids import new_uuid7
 from server.refusal import Refusal
 from server.refusals import absent_recording, chunk_differs, chunk_disputed, recording_complete
 from server.storage.blob_store import BlobStore, BlobStoreUnavailableError
+from server.storage.keys import new_uuid7
 from server.storage.ledger import Acknowledged, Ledger, NewChunk, NewObject, Refused
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from protocol.wire import Sha256Hex
 from server.storage.blob_store import BlobStore, BlobStoreUnavailableError
-from server.storage.keys import void_key
+from server.storage.keys import VoidKey
 from server.storage.ledger import NewChunk
 
 
@@ -50,6 +50,6 @@ async def store_void(store: BlobStore, object_id: UUID, losers: Sequence[NewChun
     )
     document = msgspec.json.encode(void)
     try:
-        await store.put(void_key(object_id), document)
+        await store.put(VoidKey(object_id).text, document)
     except BlobStoreUnavailableError:
-        await store.put(void_key(object_id), document)
+        await store.put(VoidKey(object_id).text, document)

@@ -1,33 +1,55 @@
-"""The bucket's keys: how each is made, and how it is read again (docs/FORMATS.md).
+"""The bucket's keys (docs/FORMATS.md): built here, parsed here, one spelling each.
 
-The server makes every key, and nothing a client sent enters one unparsed: ids are UUIDs, numbers
-are integers, digests are bytes. A key that `parse_key` does not know is foreign: reported, never touched.
+Only typed values enter a key, so nothing that a client sent can choose one, and `parse_key` accepts
+exactly what `text` gives: an audit never takes a foreign object for ours. A chunk of its own is named
+by its key alone (I8); a loose chunk is not, because its chunkId is in no key: it goes into a pack.
 """
 
+import os
 import re
+import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-INSTALLATION_KEY: Final = "holdfast.json"
+from protocol.ids import RANDOM_BYTES_OF_UUID7, is_recording_id, make_uuid7
+from protocol.limits import CHUNK_INDEX_MAX, RUN_MAX
 
 CHUNKS_PREFIX: Final = "chunks/"
 PACKS_PREFIX: Final = "packs/"
 RECORDINGS_PREFIX: Final = "recordings/"
 VOIDS_PREFIX: Final = "voids/"
-# Written at each start, so that the first chunk does not meet a cold store; an earlier one is removed then.
+# Written at each start, so that the first chunk finds the store warm; a later start removes it.
 PROBES_PREFIX: Final = "probes/"
 
-RECORDING_DOCUMENT: Final = "recording.json"
-CERTIFICATE: Final = "certificate.json"
-TOMBSTONE: Final = "deleted.json"
-MEDIA: Final = "media.json"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_UUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_CHUNK: Final = re.compile(rf"chunks/({_UUID})/([0-9]{{8}})-([0-9]{{4}})-([0-9a-f]{{64}})-({_UUID})", re.ASCII)
+_PACK: Final = re.compile(rf"packs/[0-9]{{4,}}/[0-9]{{2}}/[0-9]{{2}}/({_UUID})\.pack", re.ASCII)
+_DOCUMENT: Final = re.compile(rf"recordings/({_UUID})/(recording|certificate|deleted)\.json", re.ASCII)
+_TITLE: Final = re.compile(rf"recordings/({_UUID})/titles/({_UUID})\.json", re.ASCII)
+_VOID: Final = re.compile(rf"voids/({_UUID})\.json", re.ASCII)
+_PROBE: Final = re.compile(rf"probes/({_UUID})", re.ASCII)
+
+
+class InvalidKeyError(ValueError):
+    """The text is no key that this server makes."""
+
+
+def new_uuid7() -> UUID:
+    """A fresh id for an object or a title, of this machine's clock and randomness: no key is made twice (I11)."""
+    return make_uuid7(time.time_ns() // 1_000_000, os.urandom(RANDOM_BYTES_OF_UUID7))
+
+
+def unix_ms_of(uuid7: UUID) -> int:
+    """The time in a UUIDv7, in milliseconds since 1970."""
+    return uuid7.int >> 80
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkKey:
-    """An object that is one chunk."""
+    """An object that is one chunk: its bytes and nothing else."""
 
     recording_id: UUID
     chunk_index: int
@@ -35,137 +57,192 @@ class ChunkKey:
     sha256: bytes
     object_id: UUID
 
+    def __post_init__(self) -> None:
+        _check_uuid7("a recording id", self.recording_id)
+        _check_uuid7("an object id", self.object_id)
+        if not (0 <= self.chunk_index <= CHUNK_INDEX_MAX and 0 <= self.run <= RUN_MAX and len(self.sha256) == 32):
+            raise ValueError(f"chunk {self.chunk_index}, run {self.run}, digest {self.sha256.hex()} fit no key")
+
+    @property
+    def text(self) -> str:
+        """The key; a recording's chunks are listed in order of their indexes."""
+        name = f"{self.chunk_index:08d}-{self.run:04d}-{self.sha256.hex()}-{self.object_id}"
+        return chunks_prefix(self.recording_id) + name
+
 
 @dataclass(frozen=True, slots=True)
 class PackKey:
-    """An object that holds many small chunks."""
+    """An object that holds many small chunks and an index of them."""
 
     object_id: UUID
+
+    def __post_init__(self) -> None:
+        _check_uuid7("an object id", self.object_id)
+        if unix_ms_of(self.object_id) >= _DAYS_END_MS:
+            raise ValueError(f"{self.object_id} lies after the year 9999")
+
+    @property
+    def text(self) -> str:
+        """The key, under the day (UTC) of its id, so that a day's packs are listed together."""
+        day = _EPOCH + timedelta(milliseconds=unix_ms_of(self.object_id))
+        return f"{PACKS_PREFIX}{day.year:04d}/{day.month:02d}/{day.day:02d}/{self.object_id}.pack"
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingKey:
-    """A file beside a recording's chunks: `name` is recording.json, certificate.json, deleted.json, media.…"""
+    """The registration of a recording."""
 
     recording_id: UUID
-    name: str
+
+    def __post_init__(self) -> None:
+        _check_uuid7("a recording id", self.recording_id)
+
+    @property
+    def text(self) -> str:
+        return f"{recording_prefix(self.recording_id)}recording.json"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateKey:
+    """The one certificate of a recording."""
+
+    recording_id: UUID
+
+    def __post_init__(self) -> None:
+        _check_uuid7("a recording id", self.recording_id)
+
+    @property
+    def text(self) -> str:
+        return f"{recording_prefix(self.recording_id)}certificate.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TombstoneKey:
+    """The tombstone of a recording that its user deleted."""
+
+    recording_id: UUID
+
+    def __post_init__(self) -> None:
+        _check_uuid7("a recording id", self.recording_id)
+
+    @property
+    def text(self) -> str:
+        return f"{recording_prefix(self.recording_id)}deleted.json"
 
 
 @dataclass(frozen=True, slots=True)
 class TitleKey:
-    """One later title of a recording; the greatest title_id counts."""
+    """A title given after registration; of a recording's titles the greatest title_id counts."""
 
     recording_id: UUID
     title_id: UUID
 
+    def __post_init__(self) -> None:
+        _check_uuid7("a recording id", self.recording_id)
+        _check_uuid7("a title id", self.title_id)
+
+    @property
+    def text(self) -> str:
+        """The key; listed in order of the title_ids."""
+        return f"{titles_prefix(self.recording_id)}{self.title_id}.json"
+
 
 @dataclass(frozen=True, slots=True)
 class VoidKey:
-    """Entries of the object `object_id` that lost and must never be adopted."""
+    """Entries of that object which lost a race and must never be adopted."""
 
     object_id: UUID
+
+    def __post_init__(self) -> None:
+        _check_uuid7("an object id", self.object_id)
+
+    @property
+    def text(self) -> str:
+        return f"{VOIDS_PREFIX}{self.object_id}.json"
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeKey:
-    """A start's first write."""
+    """What a start writes before it says ready; it holds nothing."""
 
     probe_id: UUID
+
+    def __post_init__(self) -> None:
+        _check_uuid7("a probe id", self.probe_id)
+
+    @property
+    def text(self) -> str:
+        return f"{PROBES_PREFIX}{self.probe_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class InstallationKey:
-    """`holdfast.json`."""
+    """The installation id that bucket and ledger share."""
+
+    @property
+    def text(self) -> str:
+        return "holdfast.json"
 
 
-ParsedKey = ChunkKey | PackKey | RecordingKey | TitleKey | VoidKey | ProbeKey | InstallationKey
-
-_UUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_CHUNK: Final = re.compile(rf"chunks/({_UUID})/([0-9]{{8}})-([0-9]{{4}})-([0-9a-f]{{64}})-({_UUID})", re.ASCII)
-_PACK: Final = re.compile(rf"packs/([0-9]{{4}}/[0-9]{{2}}/[0-9]{{2}})/({_UUID})\.pack", re.ASCII)
-_RECORDING: Final = re.compile(rf"recordings/({_UUID})/([a-z0-9]+\.[a-z0-9]+)", re.ASCII)
-_TITLE: Final = re.compile(rf"recordings/({_UUID})/titles/({_UUID})\.json", re.ASCII)
-_VOID: Final = re.compile(rf"voids/({_UUID})\.json", re.ASCII)
-_PROBE: Final = re.compile(rf"probes/({_UUID})", re.ASCII)
+BucketKey = (
+    ChunkKey | PackKey | RecordingKey | CertificateKey | TombstoneKey | TitleKey | VoidKey | ProbeKey | InstallationKey
+)
 
 
-def chunk_key(key: ChunkKey) -> str:
-    """`chunks/<recording_id>/<index, 8 digits>-<run, 4 digits>-<sha256>-<uuid7>`."""
-    return f"{CHUNKS_PREFIX}{key.recording_id}/{key.chunk_index:08d}-{key.run:04d}-{key.sha256.hex()}-{key.object_id}"
+def chunks_prefix(recording_id: UUID) -> str:
+    """Where the chunks of a recording lie that are objects of their own."""
+    return f"{CHUNKS_PREFIX}{recording_id}/"
 
 
-def pack_key(object_id: UUID) -> str:
-    """`packs/YYYY/MM/DD/<uuid7>.pack`; the day is that of the uuid7, in UTC."""
-    return f"{PACKS_PREFIX}{_day_of(object_id)}/{object_id}.pack"
+def recording_prefix(recording_id: UUID) -> str:
+    """Where the documents of a recording lie."""
+    return f"{RECORDINGS_PREFIX}{recording_id}/"
 
 
-def recording_key(recording_id: UUID, name: str) -> str:
-    """A file beside the recording's chunks, e.g. `RECORDING_DOCUMENT`."""
-    return f"{RECORDINGS_PREFIX}{recording_id}/{name}"
+def titles_prefix(recording_id: UUID) -> str:
+    """Where a recording's later titles lie."""
+    return f"{recording_prefix(recording_id)}titles/"
 
 
-def title_key(recording_id: UUID, title_id: UUID) -> str:
-    """`recordings/<recording_id>/titles/<uuid7>.json`."""
-    return f"{RECORDINGS_PREFIX}{recording_id}/titles/{title_id}.json"
+def parse_key(text: str) -> BucketKey:
+    """The key in its parts. Raises `InvalidKeyError` for everything that no `text` here gives."""
+    try:
+        key = _match(text)
+    except ValueError as error:  # a version or a bound that the pattern cannot say
+        raise InvalidKeyError(f"{text[:200]!r} is no key of this server: {error}") from None
+    if key is None or key.text != text:  # a pack under another day than its own
+        raise InvalidKeyError(f"{text[:200]!r} is no key of this server")
+    return key
 
 
-def void_key(object_id: UUID) -> str:
-    """`voids/<object uuid7>.json`."""
-    return f"{VOIDS_PREFIX}{object_id}.json"
-
-
-def probe_key(probe_id: UUID) -> str:
-    """`probes/<uuid7>`."""
-    return f"{PROBES_PREFIX}{probe_id}"
-
-
-def parse_key(key: str) -> ParsedKey | None:
-    """What stands under the key, or None for a foreign one. Inverse of the builders, and of nothing else."""
-    parsed = _parse(key)
-    # A day that is not the uuid's, for one, would be built differently.
-    return parsed if parsed is not None and _build(parsed) == key else None
-
-
-def _parse(key: str) -> ParsedKey | None:
-    if key == INSTALLATION_KEY:
+def _match(text: str) -> BucketKey | None:
+    if text == InstallationKey().text:
         return InstallationKey()
-    if match := _CHUNK.fullmatch(key):
-        return ChunkKey(UUID(match[1]), int(match[2]), int(match[3]), bytes.fromhex(match[4]), UUID(match[5]))
-    if match := _PACK.fullmatch(key):
-        return PackKey(UUID(match[2]))
-    if match := _TITLE.fullmatch(key):
-        return TitleKey(UUID(match[1]), UUID(match[2]))
-    if match := _RECORDING.fullmatch(key):
-        return RecordingKey(UUID(match[1]), match[2])
-    if match := _VOID.fullmatch(key):
-        return VoidKey(UUID(match[1]))
-    if match := _PROBE.fullmatch(key):
-        return ProbeKey(UUID(match[1]))
+    if found := _CHUNK.fullmatch(text):
+        recording, index, run, digest, held_by = found.groups()
+        return ChunkKey(UUID(recording), int(index), int(run), bytes.fromhex(digest), UUID(held_by))
+    if found := _PACK.fullmatch(text):
+        return PackKey(UUID(found[1]))
+    if found := _DOCUMENT.fullmatch(text):
+        return _KEY_OF_DOCUMENT[found[2]](UUID(found[1]))
+    if found := _TITLE.fullmatch(text):
+        return TitleKey(UUID(found[1]), UUID(found[2]))
+    if found := _VOID.fullmatch(text):
+        return VoidKey(UUID(found[1]))
+    if found := _PROBE.fullmatch(text):
+        return ProbeKey(UUID(found[1]))
     return None
 
 
-def _build(parsed: ParsedKey) -> str:
-    match parsed:
-        case InstallationKey():
-            return INSTALLATION_KEY
-        case ChunkKey():
-            return chunk_key(parsed)
-        case PackKey(object_id):
-            return pack_key(object_id)
-        case RecordingKey(recording_id, name):
-            return recording_key(recording_id, name)
-        case TitleKey(recording_id, title_id):
-            return title_key(recording_id, title_id)
-        case VoidKey(object_id):
-            return void_key(object_id)
-        case ProbeKey(probe_id):
-            return probe_key(probe_id)
+_KEY_OF_DOCUMENT: Final[dict[str, type[RecordingKey] | type[CertificateKey] | type[TombstoneKey]]] = {
+    "recording": RecordingKey,
+    "certificate": CertificateKey,
+    "deleted": TombstoneKey,
+}
+# A UUIDv7 has room for times that no calendar date has.
+_DAYS_END_MS: Final = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 
-def _day_of(object_id: UUID) -> str:
-    # The first 48 bits of a UUIDv7 are Unix milliseconds; of another version's they may lie beyond the calendar.
-    unix_s = (object_id.int >> 80) / 1000
-    try:
-        return datetime.fromtimestamp(unix_s, UTC).strftime("%Y/%m/%d")
-    except (OverflowError, ValueError, OSError):
-        return "0000/00/00"
+def _check_uuid7(what: str, value: UUID) -> None:
+    if not is_recording_id(value):
+        raise ValueError(f"{what} in a key is a UUIDv7, got {value}")

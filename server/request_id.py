@@ -1,0 +1,24 @@
+"""The id that ties an answer to the log: taken from the caller or the proxy where it is a sane one, else made here."""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+_SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+def assign_request_id(scope: Mapping[str, Any]) -> str:
+    """Put an id into the scope's state and return it."""
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
+    if given is not None and _SANE.fullmatch(given) is not None:
+        request_id = given.decode("ascii")
+    else:
+        request_id = os.urandom(8).hex()
+    scope["state"]["request_id"] = request_id
+    return request_id
+
+
+def request_id_of(scope: Mapping[str, Any]) -> str:
+    """The id that was assigned; empty where none was."""
+    return str(scope.get("state", {}).get("request_id", ""))
