@@ -1,4 +1,5 @@
 // The page's wiring: one recorder shim, one worker life, one view. Every decision is the worker's (client_py).
+import { checkFile } from "./shim/checked_file.js";
 import { CaptureLocks } from "./shim/capture_locks.js";
 import { SHIM_BYTES_MAX } from "./shim/held_slices.js";
 import { Recorder, supportedFormats } from "./shim/recorder.js";
@@ -21,7 +22,7 @@ const state = {
 };
 
 const send = (message) => {
-  if (message.type === "capture-failed") state.refusal = message;
+  if (message.type === "capture-failed" && recorder.problem !== "lost") state.refusal = message;
   life?.send(message);
   if (message.type === "slice") life?.tick(); // a hidden page's timers are throttled, its recorder is not
 };
@@ -37,7 +38,7 @@ const handlers = {
   "hold-capture-lock": ({ recordingId }) => locks.hold(recordingId),
   "release-capture-lock"({ recordingId }) {
     locks.release(recordingId);
-    if (recorder.held?.recordingId === recordingId && !recorder.isCapturing) recorder.held = null;
+    if (recorder.held?.recordingId === recordingId && !recorder.isCapturing) recorder.close();
   },
   "capture-open": (message) => recorder.open(message),
   "capture-pause": () => recorder.pause(),
@@ -97,12 +98,9 @@ function start() {
   });
   // The worker reads the answer; only a window may ask.
   navigator.storage.persist().catch(() => {});
-  const worker = new URL(build.worker, document.baseURI);
-  const { integrity } = build.files[build.worker];
-  // Checked here once, because a worker's address cannot carry a digest; it then lies in the HTTP cache.
-  fetch(worker, { integrity }).then(
-    (response) => (response.ok ? life.start() : fail(texts.failure.fetch(build.worker, `HTTP ${response.status}`))),
-    (error) => fail(texts.failure.fetch(build.worker, error.message)),
+  checkFile(new URL(build.worker, document.baseURI), build.worker, build.files[build.worker]).then(
+    () => life.start(),
+    (error) => fail(error.message),
   );
 }
 
@@ -164,7 +162,7 @@ document.addEventListener("visibilitychange", () => {
   nudge();
 });
 addEventListener("beforeunload", (event) => {
-  if (!recorder.isCapturing && !recorder.held?.waiting.length) return;
+  if (!recorder.held) return; // until its last slice is saved on this device
   recorder.requestData(); // while the person reads the question, the open slice is saved too
   event.preventDefault();
 });

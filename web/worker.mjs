@@ -1,5 +1,6 @@
 // The worker's bootstrap: fetches every file of the runtime, checks its digest, boots Pyodide, hands over to Python.
 // It either starts whole or says what is wrong; there is no half-start.
+import { checkFile } from "./shim/checked_file.js";
 import { texts } from "./texts.js";
 
 const BOOT_MS_MAX = 120_000; // from all files present to a running Python: 2 s on a laptop, 20 s on an old phone
@@ -18,7 +19,7 @@ async function start({ build, base, port }, say) {
   const total = files.reduce((sum, [, { size }]) => sum + size, 0);
   let loaded = 0;
   const count = (bytes) => say(0.7 * Math.min(1, (loaded += bytes) / total), texts.loading.files);
-  await Promise.all(files.map(([path, expected]) => check(new URL(path, base), path, expected, count)));
+  await Promise.all(files.map(([path, expected]) => checkFile(new URL(path, base), path, expected, count)));
 
   say(0.7, texts.loading.python);
   const pyodide = await boot(build, base);
@@ -28,22 +29,6 @@ async function start({ build, base, port }, say) {
 
   say(0.9, texts.loading.client);
   await pyodide.pyimport("client_py.main").start(port);
-}
-
-// The file then lies in the HTTP cache, from where Pyodide takes it under its own fixed names.
-async function check(url, path, expected, count) {
-  const response = await fetch(url).catch((error) => Promise.reject(new Error(texts.failure.fetch(path, error.message))));
-  if (!response.ok) throw new Error(texts.failure.fetch(path, `HTTP ${response.status}`));
-  const parts = [];
-  for (const reader = response.body.getReader(); ;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    parts.push(value);
-    count(value.length);
-  }
-  const digest = await crypto.subtle.digest("SHA-256", await new Blob(parts).arrayBuffer());
-  const found = `sha256-${btoa(String.fromCharCode(...new Uint8Array(digest)))}`;
-  if (found !== expected.integrity) throw new Error(texts.failure.digest(path, expected.integrity, found));
 }
 
 async function boot(build, base) {

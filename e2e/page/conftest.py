@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from playwright.sync_api import BrowserContext, Page, Playwright
 
 from e2e.chromium import ALWAYS, FAKE_DEVICES
 from e2e.page.site_server import SiteServer, serving
+from web_build import site as site_layout
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT_SITE = ROOT / "web" / "dist"
@@ -57,16 +59,35 @@ def page(open_browser: Callable[..., BrowserContext]) -> Page:
     return open_browser().pages[0]
 
 
+def read_build(site: Path) -> dict[str, Any]:
+    """The description of its files that a built index.html carries."""
+    block = re.search(r'<script type="application/json" id="build">(.*?)</script>', (site / "index.html").read_text())
+    assert block is not None
+    build: dict[str, Any] = json.loads(block[1])
+    return build
+
+
+def lay_out_again(built_site: Path, folder: Path, *, worker_begins_with: str) -> Path:
+    """The same site with a line of the test at the head of the worker, and digests to match."""
+    build = read_build(built_site)
+    web = folder / "web"
+    shutil.copytree(ROOT / "web", web, ignore=shutil.ignore_patterns("dist"))
+    worker = web / "worker.mjs"
+    worker.write_text(worker_begins_with + worker.read_text())
+    runtime = {path.name: path for path in (built_site / build["runtime"]).iterdir()}
+    wheels = {path.name: path for path in (built_site / build["packages"]).iterdir() if path.suffix == ".whl"}
+    (folder / "site").mkdir()
+    site_layout.lay_out(folder / "site", web=web, runtime=runtime, wheels=wheels, lock=build["lock"])
+    return folder / "site"
+
+
 def run_in_worker(page: Page, site: SiteServer, modules: dict[str, Path], entry: str) -> Any:
     """Boot the built runtime in a worker of the page, with `modules` importable, and run `entry` there.
 
     `entry` is Python whose last expression is a JSON text.
     """
-    index = (site.folder / "index.html").read_text()
-    block = re.search(r'<script type="application/json" id="build">(.*?)</script>', index, re.DOTALL)
-    assert block is not None
     request = {
-        "build": json.loads(block[1]),
+        "build": read_build(site.folder),
         "base": f"{site.url}/",
         "modules": {name: path.read_text() for name, path in modules.items()},
         "entry": entry,

@@ -265,6 +265,7 @@ def test_leaving_is_questioned_while_a_slice_is_not_saved_and_not_afterwards(pup
     puppet.page.get_by_test_id("record").click()  # browsers ask only someone who has touched the page
     puppet.open_capture()
     puppet.wait_to_hear("slice", count=2)
+    puppet.tell(a_view(state="idle"))
     puppet.page.close(run_before_unload=True)
     puppet.wait(lambda: asked == ["beforeunload"], "the question")
 
@@ -275,6 +276,8 @@ def test_leaving_is_questioned_while_a_slice_is_not_saved_and_not_afterwards(pup
 
     puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": captured - 1})
     puppet.wait(lambda: puppet.shown["slicesDurable"] == str(captured), "all saved")
+    puppet.tell({"type": "release-capture-lock", "recordingId": RECORDING_ID})
+    puppet.wait(lambda: puppet.shown["recordingId"] == "", "the worker to have closed it")
     with puppet.page.expect_event("close"):
         puppet.page.close(run_before_unload=True)
     assert asked == ["beforeunload"] * 2

@@ -18,7 +18,7 @@ export class Recorder {
     this.onChange = onChange;
     this.held = null; // of the live recording, until the worker releases its capture lock
     this.run = null; // {number, stream, recorder, isRequested} while one is open
-    this.problem = ""; // "silent" or "track-ended" while it lasts
+    this.problem = ""; // "silent", "track-ended" or "lost" while it lasts
     this.elapsed = { ms: 0, since: null };
   }
 
@@ -42,6 +42,7 @@ export class Recorder {
     } catch (error) {
       run.stream?.getTracks().forEach((track) => track.stop());
       this.run = null;
+      if (this.held.captured > 0) this.problem = "lost"; // a later run: the worker goes on trying
       this.send({ type: "capture-failed", recordingId, run: number, name: error.name, message: error.message });
       this.onChange();
     }
@@ -61,6 +62,12 @@ export class Recorder {
     if (!this.run) return;
     this.run.isRequested = true;
     if (this.run.recorder?.state && this.run.recorder.state !== "inactive") this.run.recorder.stop();
+  }
+
+  // Nothing of the recording is wanted any more: it is all saved, or it never began.
+  close() {
+    this.held = null;
+    this.problem = "";
   }
 
   requestData() {
@@ -100,6 +107,7 @@ export class Recorder {
       // Only now is the recorder's own choice of type final.
       const message = { type: "capture-started", recordingId, run: run.number, mimeType: recorder.mimeType };
       this.held.runs.get(run.number).started = message;
+      this.problem = "";
       this.#tick(true);
       this.#tell(message);
       this.#keepAwake();

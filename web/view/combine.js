@@ -22,9 +22,11 @@ export function combine(state, recorder) {
     isPaused: recorder.isPaused,
     isOnline: view?.isOnline ?? navigator.onLine,
     isRecovering: view?.isRecovering ?? false,
+    liveId: held?.recordingId ?? "",
     isFileOffered: Boolean(held?.waiting.length) && (state.isFull || state.worker !== "" || state.failure !== ""),
   };
-  page.alarm = alarm(state, recorder);
+  page.failure = page.state === "failed" ? state.failure || state.view.alarm : "";
+  page.alarm = page.failure ? "" : alarm(state, recorder);
   [page.verdictKind, page.verdict] = verdict(page, view, recorder);
   page.calm = page.isOnline ? (view?.server ?? "") : texts.offline;
   [page.serverKind, page.serverWords] = server(page, view);
@@ -32,17 +34,20 @@ export function combine(state, recorder) {
 }
 
 function pageState(state, recorder) {
-  const told = state.view?.state ?? "loading";
+  const told = state.failure ? "failed" : (state.view?.state ?? "loading");
   // A worker that is dead or only starting knows nothing of the recording that goes on here.
-  if (recorder.isCapturing && (state.failure || told === "loading" || told === "failed")) return "recording";
-  return state.failure ? "failed" : told;
+  const isKnown = told !== "failed" && told !== "loading" && state.worker !== "new";
+  if (!recorder.held || isKnown) return told;
+  return state.isStopWanted ? "stopping" : "recording";
 }
 
+// A loss of protection, the gravest first.
 function alarm(state, { problem, held }) {
   if (state.isFull) return texts.alarm.full(bytes(held.bytesHeld));
   if (held && state.worker === "new") return texts.alarm.newWorker;
   if (held && state.worker === "silent") return texts.alarm.silentWorker;
   if (problem === "silent") return texts.alarm.silentRecorder;
+  if (problem === "lost") return texts.alarm.lost;
   if (state.view?.alarm) return state.view.alarm;
   return problem === "track-ended" ? texts.alarm.trackEnded : "";
 }

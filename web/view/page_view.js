@@ -29,7 +29,7 @@ export function show(page, state, recorder) {
   setText("server-text", page.serverWords);
   element("server").dataset.kind = page.serverKind;
   element("recordings-empty").hidden = page.state === "loading" || (state.view?.recordings.length ?? 0) > 0;
-  showRecordings(element("recordings"), state.view?.recordings ?? []);
+  showRecordings(element("recordings"), state.view?.recordings ?? [], page.liveId);
 }
 
 export function showAttributes(page) {
@@ -44,7 +44,7 @@ export function showAttributes(page) {
 }
 
 function showNotices(page, state) {
-  setNotice("failure", state.failure);
+  setNotice("failure", page.failure);
   setText("failure-heading", texts.failure.heading);
   setNotice("alarm", page.alarm);
   element("alarm-action").hidden = !page.isFileOffered;

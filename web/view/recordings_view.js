@@ -3,7 +3,7 @@ import { texts } from "../texts.js";
 
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-export function showRecordings(list, recordings) {
+export function showRecordings(list, recordings, liveId) {
   const rows = new Map([...list.children].map((row) => [row.dataset.recordingId, row]));
   recordings.forEach((recording, index) => {
     const row = rows.get(recording.recordingId) ?? makeRow(recording.recordingId);
@@ -12,7 +12,7 @@ export function showRecordings(list, recordings) {
     const shown = JSON.stringify(recording);
     if (row.shown === shown) return;
     row.shown = shown;
-    fill(row, recording);
+    fill(row, recording, recording.isLive && recording.recordingId !== liveId);
   });
   for (const row of rows.values()) row.remove();
 }
@@ -23,14 +23,14 @@ function makeRow(recordingId) {
   return row;
 }
 
-function fill(row, recording) {
+function fill(row, recording, isElsewhere) {
   const part = (name) => row.querySelector(`.row-${name}`);
   const started = when.format(recording.startedAtMs);
   const title = recording.title || started;
   row.dataset.state = recording.state;
   part("title").textContent = title;
   part("facts").textContent = [recording.title ? started : "", texts.rowSizes(recording)].filter(Boolean).join(" · ");
-  part("state").textContent = texts.row[recording.state] ?? recording.state;
+  part("state").textContent = isElsewhere ? texts.live : (texts.row[recording.state] ?? recording.state);
   const problem = recording.problem || (recording.chunksParked ? texts.parked(recording.chunksParked) : "");
   part("problem").textContent = problem;
   part("problem").hidden = problem === "";

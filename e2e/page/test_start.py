@@ -1,0 +1,127 @@
+"""The page's start: whole or not at all, and always with words."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page
+
+from e2e.page.conftest import lay_out_again
+from e2e.page.site_server import SiteServer, serving
+from e2e.recorder_page import READY_LIMIT_S, RecorderPage
+
+
+def opened(page: Page, site: SiteServer) -> RecorderPage:
+    recorder = RecorderPage(page, site.url)
+    recorder.visit()
+    return recorder
+
+
+def test_the_page_loads_to_ready_under_the_content_security_policy(page: Page, site: SiteServer) -> None:
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    recorder = opened(page, site)
+    shown = recorder.shown
+    assert shown["testid"] == "recorder"
+    recorder.wait_for_state("ready", limit_s=READY_LIMIT_S)
+    for name in ("slices-captured", "slices-durable", "bytes-captured"):
+        assert recorder.shown[name] == "0"
+    for name in ("chunks-sealed", "chunks-acknowledged", "chunks-verified", "chunks-cleared"):
+        assert recorder.shown[name] == "0"
+    assert (recorder.shown["online"], recorder.shown["recovering"]) == ("true", "false")
+    assert page.get_by_test_id("record").is_enabled()
+    assert not [line for line in said if "Content Security Policy" in line]
+
+
+def test_first_paint_does_not_wait_for_the_runtime(page: Page, site: SiteServer) -> None:
+    # Given a runtime that never arrives, the page is there, says what it does, and shows no Record to press.
+    page.route("**/pyodide.asm.wasm", lambda _: None)
+    recorder = opened(page, site)
+    recorder.wait(lambda: page.locator("#start").is_visible(), "the progress bar")
+    assert recorder.state == "loading"
+    assert "Loading the recorder" in recorder.words
+    assert page.get_by_test_id("record").is_disabled()
+    assert page.get_by_test_id("source-camera").is_enabled()
+
+
+def test_no_request_leaves_the_origin_and_nothing_is_resolved_at_run_time(page: Page, site: SiteServer) -> None:
+    asked: list[str] = []
+    page.context.on("request", lambda request: asked.append(request.url))
+    opened(page, site).wait_for_state("ready", limit_s=READY_LIMIT_S)
+    addresses = [address for address in asked if not address.startswith(("blob:", "data:"))]
+    assert all(address.startswith(site.url) for address in addresses)
+    assert not [address for address in addresses if "micropip" in address or "pyodide-lock" in address]
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["worker.mjs", "pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "wasm32.whl", "any.whl"],
+)
+def test_a_damaged_file_fails_the_start_by_name(page: Page, site: SiteServer, ending: str) -> None:
+    site.damaged.add(ending)
+    words = _wait_for_failure(opened(page, site))
+    assert ending in words
+    assert "Try again" in words
+
+
+@pytest.mark.parametrize("ending", ["worker.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "wasm32.whl"])
+def test_a_missing_file_fails_the_start_by_name(page: Page, site: SiteServer, ending: str) -> None:
+    site.missing.add(ending)
+    words = _wait_for_failure(opened(page, site))
+    assert ending in words
+    assert "404" in words
+
+
+def test_try_again_starts_anew_once_the_file_is_there(page: Page, site: SiteServer) -> None:
+    site.missing.add("python_stdlib.zip")
+    recorder = opened(page, site)
+    _wait_for_failure(recorder)
+    site.missing.clear()
+    page.get_by_role("button", name="Try again").click()
+    recorder.wait_for_state("ready", limit_s=READY_LIMIT_S)
+
+
+@pytest.mark.parametrize("ending", ["page.js", "texts.js"])
+def test_a_page_whose_script_never_runs_says_so_by_itself(page: Page, site: SiteServer, ending: str) -> None:
+    site.damaged.add(ending)  # the browser refuses it, because its digest stands in index.html
+    recorder = opened(page, site)
+    stuck = page.locator(".start-stuck")
+    recorder.wait(stuck.is_visible, "the words that need no script")
+    assert "reload the page" in stuck.inner_text()
+    assert recorder.state == "loading"
+
+
+def test_a_browser_without_a_recorder_is_told_before_anything_is_loaded(page: Page, site: SiteServer) -> None:
+    page.add_init_script("delete window.MediaRecorder")
+    words = _wait_for_failure(opened(page, site))
+    assert "cannot record" in words
+    assert not [path for path in site.requests if path.endswith(".wasm")]
+
+
+def test_storage_that_is_refused_is_said_before_record_is_enabled(page: Page, built_site: Path, tmp_path: Path) -> None:
+    # As in a private window of Firefox: the worker's own storage refuses.
+    refusal = "StorageManager.prototype.getDirectory = () => Promise.reject(new DOMException('no', 'SecurityError'));\n"
+    with serving(lay_out_again(built_site, tmp_path, worker_begins_with=refusal)) as site:
+        words = _wait_for_failure(opened(page, site))
+    assert "storage" in words.lower()
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_nothing_is_cut_off_at_any_width(
+    open_browser: Callable[..., BrowserContext], site: SiteServer, width: int
+) -> None:
+    page = open_browser().pages[0]
+    page.set_viewport_size({"width": width, "height": 720})
+    opened(page, site).wait_for_state("ready", limit_s=READY_LIMIT_S)
+    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def _wait_for_failure(recorder: RecorderPage) -> str:
+    recorder.wait(lambda: recorder.state == "failed", "the failure", READY_LIMIT_S)
+    page = recorder.page
+    failure = page.locator("#failure")
+    recorder.wait(failure.is_visible, "its words")
+    assert page.get_by_test_id("record").is_disabled()
+    words = failure.inner_text()
+    assert words.startswith("Holdfast cannot start")
+    return words
