@@ -69,12 +69,17 @@ def test_camera_and_screen_reach_the_bucket_byte_for_byte(
         assert next(container.decode(video=0)).width > 0
 
 
-def test_a_deleted_recording_is_gone_here_and_on_the_server_and_stays_gone(service: Service, machine: Machine) -> None:
-    tab = machine.open_tab()
+@pytest.mark.parametrize("keep_verified_s", [3_600, 0], ids=["bytes-kept-here", "bytes-cleared-here"])
+def test_a_deleted_recording_is_gone_here_and_on_the_server_and_stays_gone(
+    service: Service, machine: Machine, keep_verified_s: int
+) -> None:
+    tab = machine.open_tab(keep_verified_s=keep_verified_s)
     recording_id, take = machine.record(tab)
     watch_until_saved(tab, take, 5)
     tab.stop()
     tab.wait_for_row(recording_id, "complete")
+    if keep_verified_s == 0:
+        tab.wait(lambda: tab.count("chunks-cleared") == tab.count("chunks-sealed"), "the bytes here to be cleared")
 
     tab.delete(recording_id)
     tab.wait(lambda: recording_id not in tab.rows, "the row to go")
@@ -90,7 +95,7 @@ def test_a_deleted_recording_is_gone_here_and_on_the_server_and_stays_gone(servi
 def test_a_recording_deleted_without_a_network_is_deleted_on_the_server_when_it_is_back(
     service: Service, machine: Machine
 ) -> None:
-    tab = machine.open_tab()
+    tab = machine.open_tab(keep_verified_s=3_600)
     recording_id, take = machine.record(tab)
     watch_until_saved(tab, take, 5)
     tab.stop()
@@ -104,7 +109,6 @@ def test_a_recording_deleted_without_a_network_is_deleted_on_the_server_when_it_
     service.gate.back()
 
     # Then the wish is kept
-    machine.open_tab()
-    tab = machine.tabs[-1]
+    tab = machine.open_tab()
     tab.wait(lambda: service.stores.recording_state(recording_id) == "deleted", "the ledger to hold the tombstone")
     tab.wait(lambda: recording_id not in tab.rows, "the row to go")
