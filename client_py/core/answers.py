@@ -7,14 +7,13 @@ queue wait; what may be this request's own fault makes it wait, too, so that it 
 
 from typing import Final, TypeVar
 
-import msgspec
 from msgspec import Struct
 
 from client_py.core.events import Answered, Unanswered
+from protocol.decoding import UndecodableError, decode_json
 from protocol.errors import ErrorCode, Problem, is_final
 
 _T = TypeVar("_T")
-_PROBLEM: Final = msgspec.json.Decoder(Problem)
 _STATUS_OF_THE_LINE: Final = frozenset({429, 502, 503, 504})
 
 AWAY: Final = "The server does not answer. What is saved on this device is sent when it is back."
@@ -47,8 +46,8 @@ def decode_answer(answer: Answered, form: type[_T], *statuses: int) -> _T | None
     if answer.status not in statuses:
         return None
     try:
-        return msgspec.json.decode(answer.body, type=form)
-    except msgspec.DecodeError:
+        return decode_json(answer.body, form)
+    except UndecodableError:
         return None
 
 
@@ -78,8 +77,8 @@ def _decode_problem(answer: Answered) -> Problem | None:
     if media_type != "application/problem+json" or answer.status < 400:
         return None
     try:
-        problem = _PROBLEM.decode(answer.body)
-    except msgspec.DecodeError:
+        problem = decode_json(answer.body, Problem)
+    except UndecodableError:
         return None
     return problem if problem.status == answer.status else None
 

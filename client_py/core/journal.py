@@ -147,7 +147,7 @@ def decode_record(body: bytes) -> AnyRecord | None:
     """The record of a frame's body, or None where its kind or form is not known to this version."""
     try:
         return _DECODER.decode(body)
-    except msgspec.DecodeError:  # ValidationError (an unknown kind) is one of these
+    except (msgspec.DecodeError, UnicodeDecodeError):  # ValidationError (an unknown kind) is one of the first
         return None
 
 

@@ -66,7 +66,7 @@ class Tabs:
         """Take rows in; return what asks for more."""
         try:
             message = _DECODER.decode(content)
-        except msgspec.DecodeError:  # a tab of another version
+        except (msgspec.DecodeError, UnicodeDecodeError):  # a tab of another version
             return None
         if isinstance(message, Rows):
             if message.tab in self._others or len(self._others) < TABS_MAX:
