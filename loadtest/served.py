@@ -1,0 +1,93 @@
+"""One fresh `holdfast serve` with embedded services for a measurement, and where its stores are."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+from loadtest.k6_run import LoadError
+
+_READY_S_MAX: Final = 120
+_STOP_S_MAX: Final = 60
+_POLL_S: Final = 0.2
+_DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy to localhost
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that is ready; its log and data lie in `folder`."""
+
+    pid: int
+    url: str
+    folder: Path
+
+
+def refuse_taken_port(port: int) -> None:
+    """Raises `LoadError` where somebody listens on localhost's `port` already."""
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1)
+            if probe.connect_ex((host, port)) == 0:
+                raise LoadError(
+                    f"something listens on {host} port {port} already. The load test needs a server of its own,"
+                    " with an empty bucket: stop that one, or choose another port with HOLDFAST_PORT"
+                )
+
+
+@contextmanager
+def serve(folder: Path, port: int) -> Iterator[Served]:
+    """A server with embedded services and its data in `folder`, ready; stopped cleanly at the end.
+
+    Raises `LoadError` with the end of its log where it does not become ready.
+    """
+    refuse_taken_port(port)
+    holdfast = Path(sys.executable).parent / "holdfast"
+    own = {"HOLDFAST_DATA_DIR": str(folder / "data"), "HOLDFAST_PORT": str(port), "HOLDFAST_HOST": "localhost"}
+    foreign = ("HOLDFAST_DATABASE_URL", "HOLDFAST_S3_ENDPOINT", "HOLDFAST_S3_ACCESS_KEY", "HOLDFAST_S3_SECRET_KEY")
+    environment = {name: value for name, value in os.environ.items() if name not in foreign} | own
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([holdfast, "serve"], env=environment, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            url = f"http://localhost:{port}"
+            _wait_until_ready(process, url, log)
+            yield Served(process.pid, url, folder)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_STOP_S_MAX)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    deadline_s = time.monotonic() + _READY_S_MAX
+    last = "no answer yet"
+    while time.monotonic() < deadline_s:
+        if process.poll() is not None:
+            raise LoadError(f"the server ended with status {process.returncode}:\n{_end_of(log)}")
+        try:
+            with _DIRECT.open(f"{url}/api/health/ready", timeout=5) as answer:
+                if answer.status == HTTPStatus.OK:
+                    return
+        except urllib.error.HTTPError as error:
+            last = f"{error.code} {error.read(500)!r}"
+        except OSError as error:
+            last = str(error)
+        time.sleep(_POLL_S)
+    raise LoadError(f"the server was not ready within {_READY_S_MAX} s ({last}):\n{_end_of(log)}")
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(errors="replace")[-3_000:]
