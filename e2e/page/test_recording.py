@@ -1,0 +1,85 @@
+"""A recording with the real client in the page and no server at all: everything is saved on the device."""
+
+from playwright.sync_api import Page
+
+from e2e.page.site_server import SiteServer
+from e2e.recorder_page import RecorderPage
+
+
+def test_every_slice_is_durable_though_there_is_no_server(page: Page, site: SiteServer) -> None:
+    recorder = RecorderPage(page, site.url).open()
+    recording_id = recorder.record()
+    recorder.wait_for_count("slices-durable", 15)
+    recorder.stop()
+    shown = recorder.shown
+    assert shown["slices-durable"] == shown["slices-captured"]
+    assert int(shown["bytes-captured"]) > 0
+    assert int(shown["chunks-sealed"]) >= 2
+    assert shown["chunks-acknowledged"] == "0"
+    assert set(recorder.rows) == {recording_id}
+    # The server's absence is information, the words say that the tab may be closed, and nothing questions that.
+    recorder.wait(page.get_by_test_id("calm").is_visible, "the calm words about the server")
+    assert not page.get_by_test_id("alarm").is_visible()
+    recorder.wait(lambda: "You can close this tab" in page.get_by_test_id("verdict").inner_text(), "the verdict")
+
+
+def test_a_recording_is_there_again_after_a_reload(page: Page, site: SiteServer) -> None:
+    recorder = RecorderPage(page, site.url).open()
+    recording_id = recorder.record()
+    recorder.wait_for_count("slices-durable", 10)
+    recorder.stop()
+    captured = recorder.count("bytes-captured")
+    page.reload()
+    recorder.wait_for_state("ready", "idle", limit_s=90)
+    recorder.wait(lambda: recording_id in recorder.rows, "the recording in the list")
+    row = page.locator(f'[data-recording-id="{recording_id}"].row')
+    assert "on this device" in row.inner_text()
+    assert captured > 0
+
+
+def test_a_worker_that_dies_in_a_recording_costs_no_slice(page: Page, site: SiteServer) -> None:
+    page.clock.install()
+    recorder = RecorderPage(page, site.url).open()
+    recording_id = recorder.record()
+    recorder.wait_for_count("slices-durable", 10)
+    page.workers[0].evaluate("() => self.close()")
+    durable = recorder.count("slices-durable")
+    for _ in range(14):  # the window's own seconds; nothing waits for them
+        page.clock.run_for(1_000)
+    recorder.wait(lambda: page.get_by_test_id("alarm").is_visible(), "the alarm while nobody saves")
+    recorder.wait(lambda: recorder.count("slices-durable") > durable + 10, "a new worker to save slices", 90)
+    assert recorder.recording_id == recording_id
+    recorder.wait(lambda: not page.get_by_test_id("alarm").is_visible(), "the end of the alarm")
+    recorder.stop()
+    shown = recorder.shown
+    assert shown["slices-durable"] == shown["slices-captured"]
+    assert set(recorder.rows) == {recording_id}
+
+
+def test_pause_and_resume_are_shown_and_nothing_is_captured_in_between(page: Page, site: SiteServer) -> None:
+    recorder = RecorderPage(page, site.url).open()
+    recorder.record()
+    recorder.wait_for_count("slices-durable", 5)
+    recorder.pause()
+    recorder.wait(lambda: recorder.shown["paused"] == "true", "the pause")
+    recorder.wait(lambda: recorder.count("slices-durable") == recorder.count("slices-captured"), "all saved")
+    assert page.locator("#state-text").inner_text() == "Paused"
+    captured = recorder.count("slices-captured")
+    recorder.pause()
+    recorder.wait_for_count("slices-durable", captured + 5)
+    assert page.locator("#state-text").inner_text() == "Recording"
+    recorder.stop()
+
+
+def test_a_recording_is_deleted_after_a_question_and_only_then(page: Page, site: SiteServer) -> None:
+    recorder = RecorderPage(page, site.url).open()
+    recording_id = recorder.record()
+    recorder.wait_for_count("slices-durable", 3)
+    row = page.locator(f'[data-recording-id="{recording_id}"].row')
+    assert row.get_by_test_id("delete").is_disabled()  # it is being recorded
+    recorder.stop()
+    row.get_by_test_id("delete").click()
+    page.get_by_role("button", name="Keep it").click()
+    assert recording_id in recorder.rows
+    recorder.delete(recording_id)
+    recorder.wait(lambda: recorder.rows.get(recording_id) in (None, "deleting"), "the recording to go")
