@@ -54,7 +54,9 @@ def run_step(
         process.terminate()
         process.wait()
         raise
-    reader.join()
+    finally:
+        reader.join()
+        output.close()
     took_s = time.monotonic() - started_s
     if process.returncode != 0:
         print("\n".join(lines), file=sys.stderr)
