@@ -55,7 +55,7 @@ def run_step(
         process.wait()
         raise
     finally:
-        reader.join()
+        reader.join(timeout=5)  # a daemon that the step started may hold its output open
         output.close()
     took_s = time.monotonic() - started_s
     if process.returncode != 0:
