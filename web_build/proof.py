@@ -36,6 +36,16 @@ else:
 def prove(site: Path, node: Path, root: Path) -> dict[str, object]:
     """Boot `site` and run every check in it. Raises `BuildError` with Python's own traceback."""
     checks = {"imports.py": _IMPORTS, "codec.py": _CODEC}
+    golden = root / "tests" / "golden"
+    if golden.is_dir():  # absent where only the product is shipped
+        checks["check_golden.py"] = make_golden_check(golden)
     answer = run_script(node, root / "web_build" / "prove_site.mjs", {"site": str(site), "checks": checks})
     assert isinstance(answer, dict)
     return answer
+
+
+def make_golden_check(golden: Path) -> str:
+    """Python source that runs tests/golden/check_golden.py over all its files and raises unless every case holds."""
+    program = (golden / "check_golden.py").read_text(encoding="utf-8")
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(golden.glob("*.json"))}
+    return f"{program}\n\ntexts = {texts!r}\nassert check_all(texts.__getitem__, sorted(texts)) > len(texts)\n"

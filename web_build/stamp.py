@@ -16,7 +16,7 @@ _INPUT_PATTERNS: Final = (
     "protocol/**/*.py",
     "client_py/**/*.py",
     "requirements/pyodide*.txt",
-    "tests/protocol/golden/**/*",
+    "tests/golden/*",
     "node_modules/pyodide/*",
 )
 
