@@ -28,6 +28,7 @@ class Served:
     """A server that is ready; its log and data lie in `folder`."""
 
     pid: int
+    port: int
     url: str
     folder: Path
 
@@ -61,7 +62,7 @@ def serve(folder: Path, port: int) -> Iterator[Served]:
         try:
             url = f"http://localhost:{port}"
             _wait_until_ready(process, url, log)
-            yield Served(process.pid, url, folder)
+            yield Served(process.pid, port, url, folder)
         finally:
             process.send_signal(signal.SIGTERM)
             try:

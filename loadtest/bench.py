@@ -1,0 +1,177 @@
+"""`make bench`: what one client waits for an ack, and 1 MiB uploads beside the same bucket's own speed, in one run.
+
+Both sides of the comparison use the same number of threads on the same machine in turns (A B A B …), so that what else
+the machine does falls on both. Bodies are random: no store can compress or share them.
+"""
+
+import hashlib
+import http.client
+import io
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import local
+from typing import Final
+
+from loadtest.embedded_stores import EmbeddedStores, find_stores
+from loadtest.k6_run import LoadError
+from loadtest.machine import describe_machine
+from loadtest.served import Served, serve
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+MIB: Final = 1024 * 1024
+THREADS: Final = 8
+WARM_UP: Final = 50
+ALONE_REQUESTS: Final = 500
+ROUND_MIB: Final = 128
+ROUNDS: Final = 3
+
+
+def time_alone(served: Served) -> dict[str, float]:
+    """Latency in ms of one client that sends 1 KB chunks one after another: p50, p95, p99, longest."""
+    times_ms: list[float] = []
+    with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)) as connection:
+        for n in range(WARM_UP + ALONE_REQUESTS):
+            body = json.dumps({"chunkId": f"alone-{uuid.uuid4()}", "data": os.urandom(512).hex()})
+            started_s = time.perf_counter()
+            _demand(connection, "POST", "/api/chunks/upload", body.encode(), {"Content-Type": "application/json"}, 200)
+            if n >= WARM_UP:
+                times_ms.append((time.perf_counter() - started_s) * 1e3)
+    cuts = statistics.quantiles(times_ms, n=100)
+    return {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "longest": max(times_ms)}
+
+
+def send_round_to_api(served: Served, bodies: list[bytes]) -> float:
+    """MB/s of these bodies as chunks of a new recording, THREADS at a time."""
+    recording_id = _make_recording_id()
+    registration = {
+        "recording_id": recording_id,
+        "mime_type": "video/webm",
+        "started_at": f"{datetime.now(UTC):%FT%TZ}",
+    }
+    with _connections(served.port) as connection:
+        _demand(
+            connection(), "POST", "/api/recordings", json.dumps(registration).encode(),
+            {"Content-Type": "application/json"}, 201,
+        )  # fmt: skip
+
+        def put(index: int) -> None:
+            digest = b64encode(hashlib.sha256(bodies[index]).digest()).decode()
+            headers = {"Content-Digest": f"sha-256=:{digest}:", "Chunk-Run": "0"}
+            _demand(connection(), "PUT", f"/api/recordings/{recording_id}/chunks/{index}", bodies[index], headers, 201)
+
+        return _run_threads(put, len(bodies))
+
+
+def send_round_to_bucket(stores: EmbeddedStores, bodies: list[bytes]) -> float:
+    """MB/s of the same bodies straight into the same bucket with the minio SDK, THREADS at a time."""
+    folder = f"bench/{uuid.uuid4()}"
+    with stores.open_client(THREADS) as client:
+
+        def put(index: int) -> None:
+            client.put_object(stores.bucket, f"{folder}/{index}", io.BytesIO(bodies[index]), len(bodies[index]))
+
+        return _run_threads(put, len(bodies))
+
+
+def _run_threads(put: Callable[[int], None], count: int) -> float:
+    with ThreadPoolExecutor(THREADS) as threads:
+        started_s = time.perf_counter()
+        list(threads.map(put, range(count)))
+        return count * MIB / 1e6 / (time.perf_counter() - started_s)
+
+
+@contextmanager
+def _connections(port: int) -> Iterator[Callable[[], http.client.HTTPConnection]]:
+    """One kept-open connection for each thread that asks."""
+    own = local()
+    opened: list[http.client.HTTPConnection] = []
+
+    def connection() -> http.client.HTTPConnection:
+        if not hasattr(own, "connection"):
+            own.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            opened.append(own.connection)
+        held: http.client.HTTPConnection = own.connection
+        return held
+
+    try:
+        yield connection
+    finally:
+        for each in opened:
+            each.close()
+
+
+def _demand(
+    connection: http.client.HTTPConnection, method: str, path: str, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    said = answer.read()
+    if answer.status != status:
+        raise LoadError(f"{method} {path} answered {answer.status}, expected {status}: {said[:500]!r}")
+
+
+def _make_recording_id() -> str:
+    """A UUIDv7 of now."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    return str(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62))
+
+
+def format_result(alone: dict[str, float], api: list[float], bucket: list[float]) -> str:
+    """The result as a page that says how to get it again."""
+    head = "\n".join(f"- {line}" for line in [*describe_machine(), "again: `make bench`"])
+    share = statistics.median(api) / statistics.median(bucket)
+    return (
+        f"# Small benchmarks\n\n{head}\n\n"
+        f"One client alone, {ALONE_REQUESTS} chunks of 1 KB one after another, time to the receipt: "
+        + ", ".join(f"{name} {value:.1f} ms" for name, value in alone.items())
+        + f".\n\n1 MiB chunks, {THREADS} at a time, {ROUND_MIB} a round, rounds in turns:\n\n"
+        "| round | through the API, MB/s | straight into the bucket (minio SDK), MB/s |\n|---|---|---|\n"
+        + "".join(f"| {n} | {a:.0f} | {b:.0f} |\n" for n, (a, b) in enumerate(zip(api, bucket, strict=True), 1))
+        + f"\nMedian against median the API takes {share:.0%} of what the bucket takes.\n"
+    )
+
+
+def main() -> int:
+    """Run both and write the page; 0 unless something could not be measured."""
+    port = int(os.environ.get("HOLDFAST_PORT") or "3000")
+    (ROOT / ".build").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / ".build"))
+    try:
+        with serve(folder, port) as served:
+            stores = find_stores(folder / "data")
+            print("bench: one client alone ...", flush=True)
+            alone = time_alone(served)
+            api: list[float] = []
+            bucket: list[float] = []
+            for n in range(ROUNDS):
+                print(f"bench: 1 MiB chunks, round {n + 1} of {ROUNDS} ...", flush=True)
+                bodies = [os.urandom(MIB) for _ in range(ROUND_MIB)]
+                api.append(send_round_to_api(served, bodies))
+                bucket.append(send_round_to_bucket(stores, bodies))
+    except LoadError as error:
+        print(f"bench: {error}\nbench: logs are in {folder.relative_to(ROOT)}", file=sys.stderr)
+        return 1
+    shutil.rmtree(folder)
+    text = format_result(alone, api, bucket)
+    result = ROOT / "loadtest" / "results" / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}-bench.md"
+    result.parent.mkdir(exist_ok=True)
+    result.write_text(text)
+    print(f"{text}\nbench: written to {result.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
