@@ -12,7 +12,7 @@ def assign_request_id(scope: Mapping[str, Any]) -> str:
     """Put an id into the scope's state and return it."""
     given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
     if given is not None and _SANE.fullmatch(given) is not None:
-        request_id = given.decode("ascii")
+        request_id = str(given, "ascii")
     else:
         request_id = os.urandom(8).hex()
     scope["state"]["request_id"] = request_id

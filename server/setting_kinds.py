@@ -17,7 +17,7 @@ def whole_number(least: int, most: int) -> Parse:
     """An integer from `least` to `most`."""
 
     def parse(text: str) -> int:
-        if re.fullmatch(r"\d{1,18}", text) is None or not least <= int(text) <= most:
+        if re.fullmatch(r"[0-9]{1,18}", text) is None or not least <= int(text) <= most:
             raise ValueError(f"a whole number from {least} to {most}")
         return int(text)
 
@@ -28,7 +28,7 @@ def seconds(least: float, most: float) -> Parse:
     """A number of seconds from `least` to `most`."""
 
     def parse(text: str) -> float:
-        if re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text) is None or not least <= float(text) <= most:
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) is None or not least <= float(text) <= most:
             raise ValueError(f"seconds from {least:g} to {most:g}")
         return float(text)
 

@@ -1,0 +1,83 @@
+"""What every answer carries, whoever made it: request id, security headers, caching; and its measure.
+
+It wraps the whole application, because the framework's own middleware does not see an answer to an
+address or a method that does not exist.
+"""
+
+import time
+from typing import Any, Final
+
+from litestar import Litestar
+from litestar.types import Message, Receive, Scope, Send
+
+from server.metrics import Metrics
+from server.request_id import assign_request_id
+
+# 'wasm-unsafe-eval' compiles Pyodide and is no eval of text; the worker's script needs the policy on its own answer.
+CONTENT_SECURITY_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self' 'wasm-unsafe-eval'",
+        "worker-src 'self'",
+        "connect-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob: data:",
+        "media-src 'self' blob:",
+        "manifest-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+SECURITY_HEADERS: Final = (
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode("ascii")),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(self), microphone=(self), display-capture=(self)"),
+)
+
+
+class Envelope:
+    """The ASGI application that a server runs."""
+
+    def __init__(self, litestar: Litestar, metrics: Metrics) -> None:
+        self.litestar = litestar
+        self._metrics = metrics
+
+    def begin_drain(self) -> None:
+        """Admit no new body from now on; what was admitted is finished."""
+        parts = self.litestar.state.get("parts")
+        if parts is not None:
+            parts.waiting.begin_drain()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.litestar(scope, receive, send)
+            return
+        started_s = time.perf_counter()
+        state: dict[str, Any] = scope.setdefault("state", {})
+        request_id = assign_request_id(scope).encode("ascii")
+        status = 500
+
+        async def send_enveloped(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message["headers"])
+                headers.append((b"x-request-id", request_id))
+                headers.extend(SECURITY_HEADERS)
+                if not any(name == b"cache-control" for name, _ in headers):
+                    headers.append((b"cache-control", b"no-store"))
+                message["headers"] = headers
+            await send(message)
+
+        try:
+            await self.litestar(scope, receive, send_enveloped)
+        finally:
+            route = str(scope.get("path_template") or "none")
+            self._metrics.observe_request(
+                scope["method"], route, status, time.perf_counter() - started_s, state.get("problem_code")
+            )

@@ -1,0 +1,87 @@
+"""What the server counts, for Prometheus; with several workers all of them together.
+
+The workers of one server share a directory (PROMETHEUS_MULTIPROC_DIR, set by the supervisor before
+they start), so that any of them answers for all.
+"""
+
+import os
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.multiprocess import MultiProcessCollector
+
+# From a warm acknowledgement (a few ms) to the deadline of ingest (20 s).
+_SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+
+METRICS_CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+
+class Metrics:
+    """One process's counters."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self._registry = registry
+        self._requests = Counter(
+            "holdfast_http_requests",
+            "Answers by method, route and status.",
+            ["method", "route", "status"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "holdfast_http_request_seconds",
+            "From the request's head to its answer.",
+            ["method", "route"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._problems = Counter("holdfast_problems", "Refusals by code.", ["code"], registry=registry)
+        self._chunks = Counter(
+            "holdfast_chunks_acknowledged", "Receipts: new, or the same again.", ["kind"], registry=registry
+        )
+        self._bytes = Counter(
+            "holdfast_chunk_bytes_acknowledged", "Bytes of newly acknowledged chunks.", registry=registry
+        )
+        self._waiting_bytes = Gauge(
+            "holdfast_waiting_bytes", "Bytes of bodies held in memory.", registry=registry, multiprocess_mode="livesum"
+        )
+        self._waiting_bodies = Gauge(
+            "holdfast_waiting_bodies", "Bodies held in memory.", registry=registry, multiprocess_mode="livesum"
+        )
+        self._is_matched = Gauge(
+            "holdfast_installation_matched",
+            "1: bucket and ledger belong together.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+
+    def observe_request(self, method: str, route: str, status: int, seconds: float, problem: str | None) -> None:
+        """Count one answer; `problem` is its code where it was a refusal."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(method, route).observe(seconds)
+        if problem is not None:
+            self._problems.labels(problem).inc()
+
+    def count_receipt(self, *, size: int, is_new: bool) -> None:
+        """Count one receipt for a chunk of `size` bytes."""
+        self._chunks.labels("new" if is_new else "again").inc()
+        if is_new:
+            self._bytes.inc(size)
+
+    def set_waiting(self, *, byte_count: int, body_count: int) -> None:
+        """How much this process holds at this moment."""
+        self._waiting_bytes.set(byte_count)
+        self._waiting_bodies.set(body_count)
+
+    def set_matched(self, is_matched: bool) -> None:
+        """What the last comparison of bucket and ledger said."""
+        self._is_matched.set(1 if is_matched else 0)
+
+    def render(self) -> bytes:
+        """Prometheus' text for all workers."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self._registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)

@@ -1,0 +1,114 @@
+"""The one place where whatever went wrong becomes `application/problem+json` (RFC 9457).
+
+Refusals say themselves what they mean. Errors of the stores, of the framework and of ourselves are
+translated here; what is inside the server never reaches an answer, only the log, under the
+answer's request id.
+"""
+
+import logging
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.exceptions.http_exceptions import MethodNotAllowedException, NotFoundException
+
+from protocol.errors import PROBLEM_CHUNKS_MAX, STATUS_OF_CODE, ErrorCode, Problem
+from server.refusal import Refusal
+from server.request_id import request_id_of
+from server.storage.blob_store import BlobStoreError
+from server.storage.ledger import LedgerError
+
+_log = logging.getLogger(__name__)
+
+PROBLEM_TYPE: Final = "application/problem+json"
+# A store that restarts is back within seconds; a client's own backoff grows from here.
+_STORE_RETRY_AFTER_S: Final = 2
+_OWN_FAULT_RETRY_AFTER_S: Final = 5
+
+_CODE_OF_STATUS: Final = {
+    400: ErrorCode.INVALID_REQUEST,
+    404: ErrorCode.NOT_FOUND,
+    405: ErrorCode.METHOD_NOT_ALLOWED,
+    413: ErrorCode.BODY_TOO_LARGE,
+    415: ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+    429: ErrorCode.TOO_MANY_REQUESTS,
+}
+
+
+def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The answer for any exception that left a route."""
+    refusal = _translate(request, error)
+    problem = Problem(
+        type=f"urn:holdfast:problem:{refusal.code}",
+        title=refusal.code.replace("-", " ").capitalize(),
+        status=STATUS_OF_CODE[refusal.code],
+        code=refusal.code,
+        detail=refusal.detail,
+        next_step=refusal.next_step,
+        chunks=refusal.chunks[:PROBLEM_CHUNKS_MAX],
+        request_id=request_id_of(request.scope),
+    )
+    headers = dict(error.headers or {}) if isinstance(error, MethodNotAllowedException) else {}
+    if refusal.retry_after_s is not None:
+        headers["retry-after"] = str(refusal.retry_after_s)
+    if refusal.closes_connection:
+        headers["connection"] = "close"
+    _note(request, refusal)
+    request.scope["state"]["problem_code"] = str(refusal.code)
+    return Response(msgspec.json.encode(problem), media_type=PROBLEM_TYPE, status_code=problem.status, headers=headers)
+
+
+def _translate(request: Request[Any, Any, Any], error: Exception) -> Refusal:
+    match error:
+        case Refusal():
+            return error
+        case BlobStoreError():
+            return _store_away(request, error, ErrorCode.BUCKET_UNAVAILABLE, "the bucket does not answer as it should")
+        case LedgerError():
+            return _store_away(request, error, ErrorCode.LEDGER_UNAVAILABLE, "the ledger does not answer as it should")
+        case NotFoundException():
+            return Refusal(
+                ErrorCode.NOT_FOUND,
+                f"there is nothing at {request.scope['path']}",
+                next_step="/schema/openapi.json lists every call.",
+            )
+        case MethodNotAllowedException():
+            return Refusal(
+                ErrorCode.METHOD_NOT_ALLOWED,
+                f"{request.method} is not a method of {request.scope['path']}",
+                next_step=f"It takes {(error.headers or {}).get('allow', 'another')}.",
+            )
+        case HTTPException() if error.status_code in _CODE_OF_STATUS:
+            return Refusal(_CODE_OF_STATUS[error.status_code], error.detail, next_step="Send a request as documented.")
+        case _:
+            _log.error("unhandled error", exc_info=error, extra={"request_id": request_id_of(request.scope)})
+            return Refusal(
+                ErrorCode.INTERNAL_ERROR,
+                "the server failed in a way it did not expect",
+                next_step="Try again; the server's log has the reason under this request_id.",
+                retry_after_s=_OWN_FAULT_RETRY_AFTER_S,
+            )
+
+
+def _store_away(request: Request[Any, Any, Any], error: Exception, code: ErrorCode, detail: str) -> Refusal:
+    _log.warning(code, extra={"request_id": request_id_of(request.scope), "reason": str(error)})
+    return Refusal(
+        code,
+        detail,
+        next_step="Keep the bytes and send them again after Retry-After; GET /api/health/ready says what is ill.",
+        retry_after_s=_STORE_RETRY_AFTER_S,
+    )
+
+
+def _note(request: Request[Any, Any, Any], refusal: Refusal) -> None:
+    _log.debug(
+        "refused",
+        extra={
+            "request_id": request_id_of(request.scope),
+            "method": request.method,
+            "path": request.scope["path"],
+            "code": str(refusal.code),
+            "reason": refusal.detail,
+        },
+    )
