@@ -1,0 +1,223 @@
+"""Acknowledging a batch: rows of fresh objects and of the chunks in them, in one transaction (I2, I3).
+
+The order of the steps is safety:
+
+1. lock the recordings `for share`, in key order, so that no delete and no completion comes between;
+2. insert the objects, then the chunks in key order (two batches with common keys wait for each other
+   instead of deadlocking); a row that stands is changed only where it is `wanted` with the same content;
+3. read, by a statement of its own and therefore a newer snapshot, the rows that step 2 did not return;
+4. mark the objects that now hold an entry no row points to;
+5. COMMIT.
+
+One statement does 1 and 2, so the usual batch costs two round trips. A wanted row's old object was
+marked `has_waste` when the row became wanted, so pointing it anew need not touch that object.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from protocol.ids import is_recording_id
+from protocol.states import ChunkState, RecordingState
+from server.storage.acknowledge_rules import Standing, judge_chunk, points_to, read_contents
+from server.storage.ledger import (
+    Acknowledged,
+    LedgerUnavailableError,
+    NewChunk,
+    NewObject,
+    Outcome,
+    StoredChunk,
+)
+from server.storage.postgres_arrays import int4_column, int8_column, sha256_column, text_column, uuid_column
+from server.storage.postgres_connection import PostgresConnections, Transaction
+from server.storage.postgres_rows import CHUNK_COLUMNS, read_chunk_row
+
+_ChunkKey = tuple[UUID, int]
+
+# Steps 1 and 2. Chunks of recordings that are deleted, unknown or complete are left out and judged afterwards.
+_INSERT: Final = """
+    with incoming as (
+        select * from unnest(
+            %s::uuid[], %s::int4[], %s::int4[], %s::uuid[], %s::int8[], %s::int4[], %s::bytea[], %s::text[]
+        ) as c (recording_id, chunk_index, run, object_id, object_offset, size, sha256, chunk_id)
+    ), locked as (
+        select recording_id from recordings
+        where recording_id in (select recording_id from incoming where chunk_id is null)
+            and state in ('open', 'stalled')
+        order by recording_id
+        for share
+    ), new_objects as (
+        insert into objects (object_id, key, size, etag)
+        select * from unnest(%s::uuid[], %s::text[], %s::int8[], %s::text[])
+        on conflict (object_id) do nothing
+    ), written as (
+        insert into chunks (recording_id, chunk_index, run, object_id, object_offset, size, sha256, chunk_id)
+        select * from incoming
+        where chunk_id is not null or recording_id in (select recording_id from locked)
+        order by recording_id, chunk_index
+        on conflict (recording_id, chunk_index) do update
+            set object_id = excluded.object_id, object_offset = excluded.object_offset, state = 'stored'
+            where chunks.state = 'wanted'
+                and (chunks.run, chunks.size, chunks.sha256) = (excluded.run, excluded.size, excluded.sha256)
+        returning recording_id, chunk_index, acknowledged_at
+    )
+    select recording_id, chunk_index, acknowledged_at, pg_current_xact_id()::text from written
+"""
+
+# For chunks that a complete recording's manifest allows: step 2 alone, under the lock of _LOCK_RECORDINGS.
+_INSERT_ALLOWED: Final = """
+    insert into chunks (recording_id, chunk_index, run, object_id, object_offset, size, sha256)
+    select * from unnest(%s::uuid[], %s::int4[], %s::int4[], %s::uuid[], %s::int8[], %s::int4[], %s::bytea[])
+        as c (recording_id, chunk_index, run, object_id, object_offset, size, sha256)
+    order by recording_id, chunk_index
+    on conflict (recording_id, chunk_index) do update
+        set object_id = excluded.object_id, object_offset = excluded.object_offset, state = 'stored'
+        where chunks.state = 'wanted'
+            and (chunks.run, chunks.size, chunks.sha256) = (excluded.run, excluded.size, excluded.sha256)
+    returning recording_id, chunk_index, acknowledged_at
+"""
+
+# What stands of the recordings whose chunks were left over.
+_LOCK_RECORDINGS: Final = """
+    select recording_id, state, certificate from recordings
+    where recording_id = any(%s::uuid[]) order by recording_id for share
+"""
+
+# Step 3.
+_SELECT_ROWS: Final = f"""
+    select {CHUNK_COLUMNS} from chunks
+    join unnest(%s::uuid[], %s::int4[]) as k (recording_id, chunk_index) using (recording_id, chunk_index)
+"""  # noqa: S608 - constants only
+
+# Step 4, in key order like every statement that locks objects.
+_MARK_WASTE: Final = """
+    update objects set has_waste = true
+    where object_id in (
+        select object_id from objects where object_id = any(%s::uuid[]) order by object_id for update
+    )
+"""
+
+
+async def acknowledge(
+    connections: PostgresConnections, objects: Sequence[NewObject], chunks: Sequence[NewChunk]
+) -> list[Outcome]:
+    """See `Ledger.acknowledge`."""
+    if not chunks:
+        return []
+    async with connections.transaction() as transaction:
+        rows = await transaction.fetch(_INSERT, (*_columns_of(chunks), *_object_columns_of(objects)))
+        times: dict[_ChunkKey, datetime] = {(row[0], row[1]): row[2] for row in rows}
+        if rows:
+            transaction.xid = rows[0][3]
+        if len(times) == len(chunks):
+            return [_accept(chunk, times[chunk.recording_id, chunk.chunk_index]) for chunk in chunks]
+        left = [chunk for chunk in chunks if (chunk.recording_id, chunk.chunk_index) not in times]
+        outcomes = await _judge_left(transaction, left)
+        await _mark_waste(transaction, left, outcomes)
+    return [
+        _accept(chunk, times[key]) if (key := (chunk.recording_id, chunk.chunk_index)) in times else outcomes[key]
+        for chunk in chunks
+    ]
+
+
+async def _judge_left(transaction: Transaction, left: Sequence[NewChunk]) -> dict[_ChunkKey, Outcome]:
+    standings = await _lock_standings(transaction, left)
+    rows = await _read_rows(transaction, left)
+    outcomes: dict[_ChunkKey, Outcome] = {}
+    allowed: list[NewChunk] = []
+    for chunk in left:
+        key = (chunk.recording_id, chunk.chunk_index)
+        outcome = judge_chunk(chunk, standings.get(chunk.recording_id), rows.get(key))
+        if outcome is not None:
+            outcomes[key] = outcome
+        elif (standing := standings.get(chunk.recording_id)) is not None and standing.contents is not None:
+            allowed.append(chunk)
+        else:
+            raise LedgerUnavailableError(f"the row of chunk {key} changed meanwhile; the same call again decides it")
+    if allowed:
+        outcomes |= await _insert_allowed(transaction, allowed)
+    return outcomes
+
+
+async def _insert_allowed(transaction: Transaction, allowed: Sequence[NewChunk]) -> dict[_ChunkKey, Outcome]:
+    """Chunks that a complete recording lost behind the ledger's back, or that are wanted in a damaged one."""
+    columns = _columns_of(allowed)[:-1]
+    times = {(row[0], row[1]): row[2] for row in await transaction.fetch(_INSERT_ALLOWED, columns)}
+    outcomes: dict[_ChunkKey, Outcome] = {}
+    for chunk in allowed:
+        key = (chunk.recording_id, chunk.chunk_index)
+        if key not in times:
+            raise LedgerUnavailableError(f"the row of chunk {key} changed meanwhile; the same call again decides it")
+        outcomes[key] = _accept(chunk, times[key])
+    return outcomes
+
+
+async def _lock_standings(transaction: Transaction, left: Sequence[NewChunk]) -> dict[UUID, Standing]:
+    ids = {chunk.recording_id for chunk in left if is_recording_id(chunk.recording_id)}
+    if not ids:
+        return {}
+    rows = await transaction.fetch(_LOCK_RECORDINGS, (uuid_column(sorted(ids)),))
+    return {
+        recording_id: Standing(
+            RecordingState(state), None if certificate is None else read_contents(bytes(certificate))
+        )
+        for recording_id, state, certificate in rows
+    }
+
+
+async def _read_rows(transaction: Transaction, left: Sequence[NewChunk]) -> dict[_ChunkKey, StoredChunk]:
+    keys = (
+        uuid_column([chunk.recording_id for chunk in left]),
+        int4_column([chunk.chunk_index for chunk in left]),
+    )
+    rows = [read_chunk_row(row) for row in await transaction.fetch(_SELECT_ROWS, keys)]
+    return {(row.recording_id, row.chunk_index): row for row in rows}
+
+
+async def _mark_waste(transaction: Transaction, left: Sequence[NewChunk], outcomes: dict[_ChunkKey, Outcome]) -> None:
+    wasted: set[UUID] = set()
+    for chunk in left:
+        outcome = outcomes[chunk.recording_id, chunk.chunk_index]
+        if not (isinstance(outcome, Acknowledged) and points_to(outcome.chunk, chunk)):
+            wasted.add(chunk.object_id)
+    if wasted:
+        await transaction.fetch(_MARK_WASTE, (uuid_column(sorted(wasted)),))
+
+
+def _accept(chunk: NewChunk, acknowledged_at: datetime) -> Acknowledged:
+    row = StoredChunk(
+        chunk.recording_id,
+        chunk.chunk_index,
+        chunk.run,
+        ChunkState.STORED,
+        chunk.object_id,
+        chunk.offset,
+        chunk.size,
+        chunk.sha256,
+        acknowledged_at,
+        chunk.chunk_id,
+    )
+    return Acknowledged(row, is_new=True)
+
+
+def _columns_of(chunks: Sequence[NewChunk]) -> tuple[object, ...]:
+    return (
+        uuid_column([chunk.recording_id for chunk in chunks]),
+        int4_column([chunk.chunk_index for chunk in chunks]),
+        int4_column([chunk.run for chunk in chunks]),
+        uuid_column([chunk.object_id for chunk in chunks]),
+        int8_column([chunk.offset for chunk in chunks]),
+        int4_column([chunk.size for chunk in chunks]),
+        sha256_column([chunk.sha256 for chunk in chunks]),
+        text_column([chunk.chunk_id for chunk in chunks]),
+    )
+
+
+def _object_columns_of(objects: Sequence[NewObject]) -> tuple[object, ...]:
+    return (
+        uuid_column([new.object_id for new in objects]),
+        text_column([new.key for new in objects]),
+        int8_column([new.size for new in objects]),
+        text_column([new.etag for new in objects]),
+    )

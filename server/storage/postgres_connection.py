@@ -1,0 +1,225 @@
+"""Connections to the ledger's database: bounded waits, and a COMMIT whose outcome is settled or said to be unknown.
+
+Rules kept here: every wait has a named deadline (I6), synchronous_commit is on whatever the database's
+default (I2), and a COMMIT that got no answer is settled by the transaction's own id, never by looking
+for its rows.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, LiteralString
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import AsyncConnectionPool
+
+from server.storage.ledger import LedgerUnavailableError, LedgerUnsettledError
+from server.storage.postgres_errors import STALE_STATES, translate_error
+
+Row = tuple[Any, ...]
+
+# DESIGN's deadline for a COMMIT; past it the outcome is settled.
+COMMIT_S: Final = 5.0
+STATEMENT_S: Final = 5.0
+# The server ends a statement first; the client cuts the connection only where the server is silent.
+_STATEMENT_CUT_S: Final = STATEMENT_S + 1.0
+# Shorter than a statement's, so that the message names the lock.
+_LOCK_S: Final = 4.0
+# A client that died in mid-transaction must not hold its locks.
+_IDLE_IN_TRANSACTION_S: Final = 10.0
+_POOL_WAIT_S: Final = 3.0
+_CONNECT_S: Final = 2
+# After this the pool gives an attempt up and the next caller starts a new one, so that an outage of an
+# hour is noticed to be over within seconds.
+_RECONNECT_S: Final = 3.0
+# How long an unknown COMMIT is asked about, and how often: with the PUT's 6 s and COMMIT_S this stays within 20 s.
+SETTLE_S: Final = 5.0
+_SETTLE_PAUSE_S: Final = 0.1
+
+_SELECT_XID: Final = "select pg_current_xact_id_if_assigned()::text"
+_SELECT_STATUS: Final = "select pg_xact_status(%s::text::xid8)"
+
+_SESSION_OPTIONS: Final = " ".join(
+    f"-c {name}={value}"
+    for name, value in {
+        "statement_timeout": int(STATEMENT_S * 1000),
+        "lock_timeout": int(_LOCK_S * 1000),
+        "idle_in_transaction_session_timeout": int(_IDLE_IN_TRANSACTION_S * 1000),
+        "synchronous_commit": "on",
+        "default_transaction_isolation": "read\\ committed",  # the statements repeat their premises under it
+        "timezone": "UTC",
+    }.items()
+)
+
+
+class Transaction:
+    """A transaction. Set `xid` where a statement already told it; the commit asks for it otherwise."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+        self.xid: str | None = None
+        self._has_begun = False
+
+    async def fetch(self, query: LiteralString, params: Sequence[object] = ()) -> list[Row]:
+        """All rows of one statement, bounded by STATEMENT_S. The first one carries `begin` in the same packet."""
+        if self._has_begun:
+            return await _fetch(self.connection, query, params)
+        self._has_begun = True
+        with _cut_after(_STATEMENT_CUT_S, self.connection):
+            async with self.connection.pipeline():
+                await self.connection.execute("begin", prepare=False)
+                cursor = await self.connection.execute(query, params, binary=True)
+            return await cursor.fetchall() if cursor.description else []
+
+
+class PostgresConnections:
+    """A fixed number of connections to one database."""
+
+    def __init__(self, database_url: str, size: int) -> None:
+        given = conninfo_to_dict(database_url)
+        options = f"{given.get('options') or ''} {_SESSION_OPTIONS}".strip()
+        keepalive = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 8000}
+        given.setdefault("application_name", "holdfast")
+        self._conninfo = make_conninfo(
+            **{**keepalive, **given, "options": options, "connect_timeout": _CONNECT_S}  # type: ignore[arg-type]
+        )
+        self._pool = AsyncConnectionPool(
+            self._conninfo,
+            min_size=size,
+            max_size=size,
+            open=False,
+            timeout=_POOL_WAIT_S,
+            reconnect_timeout=_RECONNECT_S,
+            # Each statement of this package is one of a few constants, so all are prepared at their first use.
+            kwargs={"autocommit": True, "prepare_threshold": 0},
+            name="ledger",
+        )
+
+    async def open(self) -> None:
+        """Start connecting in the background; the first call that needs a connection waits for it."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def fetch(self, query: LiteralString, params: Sequence[object] = ()) -> list[Row]:
+        """All rows of one reading statement, which is its own transaction."""
+        async with self._take() as connection:
+            return await _fetch(connection, query, params)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Begin, hand out, and commit at the end; any error rolls back.
+
+        Raises `LedgerUnavailableError` where nothing was committed and `LedgerUnsettledError` where
+        COMMIT was sent and its outcome could not be learned within SETTLE_S.
+        """
+        async with self._take() as connection:
+            transaction = Transaction(connection)
+            try:
+                yield transaction
+                if transaction.xid is None:
+                    transaction.xid = (await transaction.fetch(_SELECT_XID))[0][0]
+            except BaseException:
+                await _roll_back(connection)
+                raise
+            await self._commit(transaction)
+
+    @asynccontextmanager
+    async def _take(self) -> AsyncIterator[AsyncConnection]:
+        is_stale = False
+        try:
+            async with self._pool.connection() as connection:
+                try:
+                    yield connection
+                except psycopg.Error as error:
+                    is_stale = connection.broken or error.sqlstate in STALE_STATES
+                    raise
+        except (psycopg.Error, OSError) as error:
+            raise translate_error(error) from error
+        finally:
+            if is_stale:
+                # The others are as stale, after a restart or a migration: no further call shall meet them.
+                await self._pool.drain()
+
+    async def _commit(self, transaction: Transaction) -> None:
+        connection = transaction.connection
+        try:
+            with _cut_after(COMMIT_S, connection):
+                cursor = await connection.execute("commit", prepare=False)
+        except (psycopg.Error, OSError) as error:
+            if not connection.broken or transaction.xid is None:
+                raise  # the database answered that it did not commit, or there was nothing to commit
+            await self._settle(transaction.xid, error)
+        else:
+            if cursor.statusmessage != "COMMIT":
+                raise LedgerUnavailableError(f"the database answered {cursor.statusmessage} to COMMIT")
+
+    async def _settle(self, xid: str, cause: BaseException) -> None:
+        """Return when transaction `xid` is committed; raise otherwise.
+
+        While it is in progress, the dead connection's backend is still at its COMMIT: wait.
+        """
+        now = asyncio.get_running_loop().time
+        deadline = now() + SETTLE_S
+        while True:
+            status = await self._ask_status(xid)
+            if status == "committed":
+                return
+            if status == "aborted":
+                raise LedgerUnavailableError("COMMIT got no answer; the transaction was rolled back") from cause
+            if now() >= deadline:
+                raise LedgerUnsettledError(
+                    f"COMMIT got no answer and the database did not tell within {SETTLE_S:.0f} s what became of "
+                    f"transaction {xid} ({status or 'no answer'}); the same call again settles it"
+                ) from cause
+            await asyncio.sleep(_SETTLE_PAUSE_S)
+
+    async def _ask_status(self, xid: str) -> str | None:
+        """The status on a connection of its own; None where the database could not be asked."""
+        try:
+            async with await AsyncConnection.connect(self._conninfo, autocommit=True) as connection:
+                return str((await _fetch(connection, _SELECT_STATUS, (xid,)))[0][0])
+        except (psycopg.Error, OSError):
+            return None
+
+
+async def _fetch(connection: AsyncConnection, query: LiteralString, params: Sequence[object] = ()) -> list[Row]:
+    with _cut_after(_STATEMENT_CUT_S, connection):
+        cursor = await connection.execute(query, params, binary=True)
+        return await cursor.fetchall() if cursor.description else []
+
+
+async def _roll_back(connection: AsyncConnection) -> None:
+    """Best effort: a connection that cannot roll back is broken, and the pool discards it."""
+    if not connection.broken:
+        try:
+            with _cut_after(_STATEMENT_CUT_S, connection):
+                await connection.execute("rollback", prepare=False)
+        except (psycopg.Error, OSError):
+            await connection.close()
+
+
+@contextmanager
+def _cut_after(seconds: float, connection: AsyncConnection) -> Iterator[None]:
+    """Shut the connection's socket down after `seconds`, so that what waits on it fails at once.
+
+    Cancelling would not do: psycopg then asks the same silent server to cancel, and waits again.
+    """
+    handle = asyncio.get_running_loop().call_later(seconds, _cut, connection)
+    try:
+        yield
+    finally:
+        handle.cancel()
+
+
+def _cut(connection: AsyncConnection) -> None:
+    try:
+        with socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
+            duplicate.shutdown(socket.SHUT_RDWR)
+    except (OSError, psycopg.Error):
+        return  # it is closed already, which is what was wanted

@@ -1,0 +1,116 @@
+"""The ledger in PostgreSQL: the port's methods, each handed to the module that holds its SQL."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from protocol.states import FindingKind
+from protocol.wire import IndexGap, ManifestEntry
+from server.storage import postgres_acknowledge, postgres_chunks, postgres_completion, postgres_recordings
+from server.storage.ledger import (
+    Decided,
+    Installation,
+    LocatedChunk,
+    ManifestComparison,
+    NewChunk,
+    NewObject,
+    Outcome,
+    StoredChunk,
+    StoredRecording,
+)
+from server.storage.postgres_connection import PostgresConnections
+
+# A few flushes in flight, verifications and listings; more connections than that only queue inside PostgreSQL.
+POOL_SIZE_DEFAULT: Final = 8
+
+# Leaves a record in the write-ahead log and nowhere else: its commit proves that the database can flush.
+_PROVE_WRITABLE: Final = "select pg_logical_emit_message(true, 'holdfast', 'check')"
+
+
+class PostgresLedger:
+    """One database. Made by `open`; belongs to the event loop that opened it."""
+
+    def __init__(self, connections: PostgresConnections) -> None:
+        self._connections = connections
+
+    @classmethod
+    async def open(cls, database_url: str, pool_size: int = POOL_SIZE_DEFAULT) -> "PostgresLedger":
+        """Connect in the background: a database that is away shows in the first call, not here.
+
+        The schema must have been brought up by `server.storage.migrations.apply_migrations`.
+        """
+        connections = PostgresConnections(database_url, pool_size)
+        await connections.open()
+        return cls(connections)
+
+    async def close(self) -> None:
+        await self._connections.close()
+
+    async def check(self) -> None:
+        async with self._connections.transaction() as transaction:
+            await transaction.fetch(_PROVE_WRITABLE)
+            await transaction.fetch("select from chunks limit 1")
+
+    async def read_installation(self) -> Installation:
+        return await postgres_recordings.read_installation(self._connections)
+
+    async def write_installation(self, installation_id: UUID) -> UUID:
+        return await postgres_recordings.write_installation(self._connections, installation_id)
+
+    async def find_recording(self, recording_id: UUID) -> StoredRecording | None:
+        return await postgres_recordings.find_recording(self._connections, recording_id)
+
+    async def register_recording(
+        self, *, recording_id: UUID, mime_type: str, title: str | None, started_at: datetime, document: bytes
+    ) -> bool:
+        return await postgres_recordings.register_recording(
+            self._connections, recording_id, mime_type, title, started_at, document
+        )
+
+    async def find_recording_document(self, recording_id: UUID) -> bytes | None:
+        return await postgres_recordings.find_document(self._connections, recording_id)
+
+    async def rename_recording(self, recording_id: UUID, title: str) -> bool:
+        return await postgres_recordings.rename_recording(self._connections, recording_id, title)
+
+    async def list_recordings(self, *, before: UUID | None, limit: int) -> list[StoredRecording]:
+        return await postgres_recordings.list_recordings(self._connections, before, limit)
+
+    async def list_gaps(self, recording_id: UUID, limit: int) -> list[IndexGap]:
+        return await postgres_recordings.list_gaps(self._connections, recording_id, limit)
+
+    async def delete_recording(self, recording_id: UUID, tombstone: bytes) -> bytes:
+        return await postgres_recordings.delete_recording(self._connections, recording_id, tombstone)
+
+    async def acknowledge(self, objects: Sequence[NewObject], chunks: Sequence[NewChunk]) -> list[Outcome]:
+        return await postgres_acknowledge.acknowledge(self._connections, objects, chunks)
+
+    async def find_chunks(self, recording_id: UUID, indexes: Sequence[int]) -> dict[int, LocatedChunk]:
+        return await postgres_chunks.find_chunks(self._connections, recording_id, indexes)
+
+    async def list_chunks(self, recording_id: UUID, *, after_index: int, limit: int) -> list[StoredChunk]:
+        return await postgres_chunks.list_chunks(self._connections, recording_id, after_index, limit)
+
+    async def list_chunks_of_object(self, object_id: UUID) -> list[StoredChunk]:
+        return await postgres_chunks.list_chunks_of_object(self._connections, object_id)
+
+    async def mark_verified(self, object_id: UUID, etag: str) -> None:
+        await postgres_chunks.mark_verified(self._connections, object_id, etag)
+
+    async def mark_wanted(self, object_id: UUID, chunks: Sequence[StoredChunk], kind: FindingKind) -> int:
+        return await postgres_chunks.mark_wanted(self._connections, object_id, chunks, kind)
+
+    async def compare_manifest(self, recording_id: UUID, entries: Sequence[ManifestEntry]) -> ManifestComparison:
+        return await postgres_completion.compare_manifest(self._connections, recording_id, entries)
+
+    async def decide_certificate(
+        self, recording_id: UUID, entries: Sequence[ManifestEntry], certificate: bytes
+    ) -> Decided | ManifestComparison:
+        return await postgres_completion.decide_certificate(self._connections, recording_id, entries, certificate)
+
+    async def find_certificate(self, recording_id: UUID) -> Decided | None:
+        return await postgres_completion.find_certificate(self._connections, recording_id)
+
+    async def mark_certificate_stored(self, recording_id: UUID) -> None:
+        await postgres_completion.mark_certificate_stored(self._connections, recording_id)

@@ -1,0 +1,145 @@
+"""The minio SDK as we use it: bounded waits, no hidden retries, and its errors translated in one place.
+
+Left to itself the SDK waits 300 s, retries five times and keeps ten connections; none of that fits a
+server that must answer within 20 s.
+"""
+
+import io
+from enum import Enum
+from typing import Final
+from uuid import uuid4
+
+import minio
+import urllib3
+from minio.error import MinioException, S3Error, ServerError
+from urllib3.exceptions import HTTPError
+
+from server.storage.blob_store import (
+    BlobNotFoundError,
+    BlobStoreError,
+    BlobStoreRefusedError,
+    BlobStoreUnavailableError,
+)
+from server.storage.bucket_settings import BucketSettings
+
+CONNECT_S: Final = 2.0
+# DESIGN's limit for one PUT; for other calls the longest silence between two packets.
+PUT_S: Final = 6.0
+
+_NOT_FOUND_CODES: Final = frozenset({"NoSuchKey", "NoSuchObject", "NoSuchVersion"})
+_NEXT_STEP_OF_CODE: Final = {
+    "NoSuchBucket": "the bucket does not exist: check HOLDFAST_S3_BUCKET, or create it",
+    "AccessDenied": "the credentials have no right to it: check the policy of HOLDFAST_S3_ACCESS_KEY",
+    "InvalidAccessKeyId": "the access key is unknown: check HOLDFAST_S3_ACCESS_KEY",
+    "SignatureDoesNotMatch": "the secret key is wrong: check HOLDFAST_S3_SECRET_KEY",
+    "AuthorizationHeaderMalformed": "the region is wrong: check HOLDFAST_S3_REGION",
+    "RequestTimeTooSkewed": "this machine's clock differs from the store's: set the clock",
+}
+# Refusals in name that pass by themselves.
+_PASSING_CODES: Final = frozenset(
+    {"RequestTimeout", "SlowDown", "TooManyRequests", "OperationAborted", "IncompleteBody"}
+)
+
+
+class BucketState(Enum):
+    """What a start-up probe learned of the bucket."""
+
+    READY = "ready"
+    AWAY = "away"
+    REFUSED = "refused"
+
+
+def make_client(settings: BucketSettings, connections: int) -> tuple[minio.Minio, urllib3.PoolManager]:
+    """The SDK's client over a connection pool of our own; the pool is the caller's to clear.
+
+    Raises `BlobStoreRefusedError` for an endpoint or bucket name that cannot be.
+    """
+    pool = urllib3.PoolManager(
+        maxsize=connections,
+        block=True,
+        timeout=urllib3.Timeout(connect=CONNECT_S, read=PUT_S),
+        retries=False,
+    )
+    try:
+        client = minio.Minio(
+            settings.endpoint,
+            access_key=settings.access_key,
+            secret_key=settings.secret_key,
+            secure=settings.is_secure,
+            region=settings.region,
+            http_client=pool,
+        )
+    except ValueError as error:
+        raise BlobStoreRefusedError(f"{error}: check HOLDFAST_S3_ENDPOINT (host:port, no scheme)") from error
+    return client, pool
+
+
+def create_bucket(settings: BucketSettings) -> None:
+    """Make the bucket; one that exists already and is ours is a success. Blocks; raises `BlobStoreError`."""
+    client, pool = make_client(settings, connections=1)
+    try:
+        if not client.bucket_exists(settings.bucket):
+            client.make_bucket(settings.bucket, location=settings.region)
+    except S3Error as error:
+        if error.code != "BucketAlreadyOwnedByYou":
+            raise translate_error(error, settings.bucket) from error
+    except (MinioException, HTTPError, OSError, ValueError) as error:
+        raise translate_error(error, settings.bucket) from error
+    finally:
+        pool.clear()
+
+
+def write_once(settings: BucketSettings) -> None:
+    """Write a small object and remove it again, so that what a store does at its first write is done.
+
+    Blocks; raises `BlobStoreError`.
+    """
+    client, pool = make_client(settings, connections=1)
+    key = f"startup/{uuid4()}"
+    try:
+        client.put_object(settings.bucket, key, io.BytesIO(b"first write"), len(b"first write"))
+        client.remove_object(settings.bucket, key)
+    except (MinioException, HTTPError, OSError) as error:
+        raise translate_error(error, key) from error
+    finally:
+        pool.clear()
+
+
+def probe_bucket(settings: BucketSettings) -> BucketState:
+    """Make the bucket where it is missing and say how the store answers. Blocks for CONNECT_S + PUT_S at most."""
+    try:
+        create_bucket(settings)
+    except BlobStoreUnavailableError:
+        return BucketState.AWAY
+    except BlobStoreError:
+        return BucketState.REFUSED
+    return BucketState.READY
+
+
+def translate_error(error: Exception, what: str) -> BlobStoreError:
+    """The port's error for one of the SDK, of urllib3 or of the socket; `what` is the key or bucket concerned."""
+    if isinstance(error, BlobStoreError):
+        return error
+    if isinstance(error, S3Error):
+        return _translate_s3_error(error, what)
+    if isinstance(error, ServerError):
+        return _by_status(error.status_code, f"the store answered {error.status_code} for {what}")
+    if isinstance(error, ValueError):
+        return BlobStoreRefusedError(f"the store cannot be asked for {what}: {error}")
+    return BlobStoreUnavailableError(f"the store did not answer for {what}: {type(error).__name__}: {error}")
+
+
+def _translate_s3_error(error: S3Error, what: str) -> BlobStoreError:
+    if error.code in _NOT_FOUND_CODES:
+        return BlobNotFoundError(f"the bucket holds no object {what}")
+    if error.code in _PASSING_CODES:
+        return BlobStoreUnavailableError(f"the store answered {error.code} for {what}")
+    next_step = _NEXT_STEP_OF_CODE.get(error.code or "", f"{error.message}")
+    return _by_status(error.response.status, f"the store answered {error.code} for {what}: {next_step}")
+
+
+def _by_status(status: int, message: str) -> BlobStoreError:
+    # 429 is not now; a status below 400 would be an answer that is no S3 at all.
+    if status >= 500 or status == 429 or status < 400:
+        return BlobStoreUnavailableError(message)
+    return BlobStoreRefusedError(message)
