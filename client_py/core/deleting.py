@@ -52,6 +52,10 @@ class Deleting:
     def on_deleted_flushed(self, recording: Recording) -> None:
         """The decision is safe: the bytes go now."""
         recording.is_deletion_flushed = True
+        files = recording.files
+        if files.with_slices:  # the open segments may hold slices that no chunk names
+            for open_number in {files.segment, files.ready_segment or files.segment}:
+                recording.add_segment((files.epoch, open_number))
         for (epoch, number), segment in recording.segments.items():
             if not segment.is_going:
                 segment.is_going = True

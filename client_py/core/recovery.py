@@ -40,7 +40,7 @@ class RecoveredLog(Struct, kw_only=True):
     next_epoch: int
     next_slice: int  # every slice below it is recorded here, or lost and told in `notes`
     segments: dict[tuple[int, int], int]  # (epoch, segment) -> file size in bytes
-    unread_bytes: int  # bytes of segments that could not be read as anything
+    unread_bytes: int  # bytes of segments, not all zero, that could not be read as anything
     notes: list[str]  # what was damaged or lost, in words
 
     @property
@@ -106,6 +106,9 @@ class Recovery:
         for item in read_frames(f"{self._recording_id}/{name}", content):
             if isinstance(item, Damage):
                 self._note_damage(name, item)
+                # Zeros are what a loss of power leaves of a write that never came to the disk.
+                is_empty = not content[item.offset : item.offset + item.size].strip(b"\0")
+                self._unread_bytes += 0 if is_empty else item.size
                 continue
             header = journal.decode_slice_header(item.header)
             if item.kind != FrameKind.SLICE or header is None:
@@ -203,8 +206,6 @@ class Recovery:
         return sealed[0] if len(sealed) == 1 else None  # bytes of two runs were never one chunk
 
     def _note_damage(self, name: str, damage: Damage) -> None:
-        if journal.parse_segment_name(name) is not None:
-            self._unread_bytes += damage.size
         if not damage.is_tail:
             self._notes.append(f"{damage.size} bytes at {damage.offset} of {name} are damaged")
 
