@@ -30,6 +30,7 @@ WORK: Final = ROOT / ".build"
 Command = list[str | Path]
 _PIP_INSTALL: Final[Command] = [PYTHON, "-m", "pip", "install", "--progress-bar=off", "--no-input"]
 
+_CA_BUNDLES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 _NETWORK_HINT: Final = (
     "check the network and the package registry's settings (pip config list), then run the same again"
 )
@@ -160,6 +161,10 @@ def _quiet_environment() -> dict[str, str]:
         substitute = WORK / "home"
         substitute.mkdir(parents=True, exist_ok=True)
         changes["HOME"] = str(substitute)  # pip's and npm's caches need a place
+    # Node brings its own list of authorities; behind a company's proxy only the machine's list knows the registry's.
+    bundles = [bundle for bundle in _CA_BUNDLES if Path(bundle).is_file()]
+    if bundles and not os.environ.get("NODE_EXTRA_CA_CERTS"):
+        changes["NODE_EXTRA_CA_CERTS"] = bundles[0]
     for harmful in ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX"):
         os.environ.pop(harmful, None)
     return changes
