@@ -62,8 +62,8 @@ def test_no_secret_shows() -> None:
         ({"HOLDFAST_S3_ACCESS_KEY": "x"}, "HOLDFAST_S3_ACCESS_KEY", "HOLDFAST_S3_ENDPOINT"),
         ({**S3, "HOLDFAST_S3_ENDPOINT": "ftp://s3"}, "HOLDFAST_S3_ENDPOINT", "http://HOST"),
         ({"HOLDFAST_GRACE_S": "60", "HOLDFAST_INGEST_TIMEOUT_S": "40"}, "HOLDFAST_GRACE_S", "twice"),
-        ({"HOLDFAST_INGEST_TIMEOUT_S": "10"}, "HOLDFAST_INGEST_TIMEOUT_S", "HOLDFAST_PUT_TIMEOUT_S"),
-        ({"HOLDFAST_PUT_TIMEOUT_S": "-1"}, "HOLDFAST_PUT_TIMEOUT_S", "seconds from 0.1 to 60"),
+        ({"HOLDFAST_INGEST_TIMEOUT_S": "10"}, "HOLDFAST_INGEST_TIMEOUT_S", "seconds from 16 to 300"),
+        ({"HOLDFAST_DRAIN_S": "-1"}, "HOLDFAST_DRAIN_S", "seconds from 0 to 600"),
         ({"HOLDFAST_LOG_FORMAT": "xml"}, "HOLDFAST_LOG_FORMAT", "auto, json, human"),
     ],
 )
