@@ -37,7 +37,9 @@ _ASK_PAUSE_S: Final = 0.05
 _PROGRESS_EVERY_S: Final = 5.0
 _SHELL_S_MAX: Final = 30
 # A volume is one file; smaller ones grow the store in smaller steps, and a lost one loses less.
-_VOLUME_MB: Final = 1024
+_VOLUME_MB: Final = 512
+# 5 TB; the disk itself is the real bound, at its last percent all volumes become read-only.
+_VOLUMES_MAX: Final = 10_000
 # Writable volumes of a bucket: each has its own file and fsync queue, so a few let writers go on side by side.
 _VOLUMES_PER_BUCKET: Final = 3
 
@@ -148,7 +150,7 @@ class SeaweedfsService:
             "-master.telemetry=false",
             f"-volume.port={ports['weed_volume']}",
             f"-volume.port.grpc={ports['weed_volume_grpc']}",
-            "-volume.max=0",  # as many as the disk has room for
+            f"-volume.max={_VOLUMES_MAX}",
             "-volume.preStopSeconds=0",
             "-filer",
             f"-filer.port={ports['weed_filer']}",
