@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-from e2e.page.conftest import ROOT
+from e2e.page.built_site import ROOT
 from e2e.recorder_page import wait_until
 from web_build import site as site_layout
 
@@ -150,3 +150,15 @@ class Puppet:
         self.tell(a_view(state="recording", current=a_row()))
         started: dict[str, Any] = self.heard("capture-started")[-1]
         return started
+
+    def let_time_pass(self, duration_ms: int, *, beating: int | None = None) -> None:
+        """Let the window's clock run, each tick on time; the puppet of epoch `beating` lives meanwhile."""
+        for _ in range(duration_ms // 1_000):
+            self.page.clock.run_for(1_000)
+            if beating is not None:
+                self.tell({"type": "beat"}, beating)
+
+
+def numbers_of(slices: list[dict[str, Any]]) -> list[int]:
+    """The numbers of slice messages, in the order in which they were heard."""
+    return [message["sliceNumber"] for message in slices]

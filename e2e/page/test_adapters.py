@@ -1,13 +1,11 @@
 """The browser's adapters on the real thing: Chromium's OPFS, Web Locks, fetch and channels, in a worker."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Playwright
+from playwright.sync_api import BrowserContext, Page
 
-from e2e.page.conftest import ROOT, run_in_worker
+from e2e.page.built_site import ROOT, run_in_worker
 from e2e.page.site_server import SiteServer, serving
 from tests.contracts import file_tree_contract, locks_contract
 
@@ -53,19 +51,12 @@ ALL_CHECKS = [check.__name__ for check in file_tree_contract.CHECKS + locks_cont
 
 
 @pytest.fixture(scope="module")
-def outcomes(
-    playwright_driver: Playwright, chromium_path: str, built_site: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, str]:
+def outcomes(browser: BrowserContext, built_site: Path) -> dict[str, str]:
     """The traceback of each check, empty where it passed."""
-    profile = tmp_path_factory.mktemp("profile")
+    page = browser.new_page()
     with serving(built_site) as site:
-        context = playwright_driver.chromium.launch_persistent_context(
-            profile, executable_path=chromium_path, chromium_sandbox=False
-        )
-        try:
-            answer: dict[str, str] = run_in_worker(context.pages[0], site, MODULES, RUN_ALL)
-        finally:
-            context.close()
+        answer: dict[str, str] = run_in_worker(page, site, MODULES, RUN_ALL)
+    page.close()
     return answer
 
 
@@ -116,14 +107,46 @@ json.dumps(outcome)
 """
 
 
-def test_storage_that_the_browser_refuses_is_said_to_be_blocked(
-    open_browser: Callable[..., BrowserContext], site: SiteServer
-) -> None:
-    # As a browser without the private file system, or one whose private window refuses it.
+def test_a_count_that_is_not_the_length_asked_is_a_full_storage(page: Page, site: SiteServer) -> None:
+    outcome = run_in_worker(page, site, {}, _COUNTS)
+    assert outcome == [["StorageFullError", 4]] * 3 + ["", "kepttail"]
+
+
+# A full disk answers with a short count, or with -8 as an unsigned number, and throws nothing.
+_COUNTS = """
+import json
+
+import js
+from client_py.browser.opfs_file_tree import OpfsFileTree
+from client_py.ports import PortError
+from pyodide.ffi import create_proxy
+
+tree = OpfsFileTree()
+await tree.create_folder("counts")
+file = await tree.create_file("counts", "segment")
+file.append(b"kept")
+prototype = js.FileSystemSyncAccessHandle.prototype
+native = prototype.write
+outcome = []
+for count in (3, 0, 4294967288):
+    fake = create_proxy(lambda *_, count=count: count)
+    prototype.write = fake
+    try:
+        file.append(b"tail")
+    except PortError as error:
+        outcome.append([type(error).__name__, file.size])
+    fake.destroy()
+prototype.write = native
+file.append(b"tail")
+outcome += ["", (await tree.read("counts", "segment", 0, 100)).decode()]
+json.dumps(outcome)
+"""
+
+
+def test_storage_that_the_browser_refuses_is_said_to_be_blocked(page: Page, site: SiteServer) -> None:
+    # As a browser without the private file system, or one whose file system cannot be written in place.
     for fault, source in _REFUSALS.items():
-        page = open_browser().pages[0]
-        outcome: Any = run_in_worker(page, site, {}, source)
-        assert outcome == "StorageBlockedError", fault
+        assert run_in_worker(page, site, {}, source) == "StorageBlockedError", fault
 
 
 _PROBE = """

@@ -1,51 +1,14 @@
-"""The window's capture shim, with a puppet for a worker: what it numbers, keeps, replays, and whom it replaces.
+"""The window's capture shim, with a puppet for a worker: what it numbers, keeps and reports.
 
-Time in the window is Playwright's clock, so that no test waits for a worker to be silent.
+Time in the window is Playwright's clock, so that no test waits for something to be silent.
 """
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import BrowserContext, Dialog
+from playwright.sync_api import Dialog
 
-from e2e.page.puppet import LISTENER, RECORDING_ID, Puppet, a_row, a_view, lay_out_puppet_site
-from e2e.page.site_server import serving
-
-
-@pytest.fixture(scope="module")
-def puppet_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lay_out_puppet_site(tmp_path_factory.mktemp("puppet"))
-
-
-@pytest.fixture
-def open_puppet(open_browser: Callable[..., BrowserContext], puppet_site: Path) -> Iterator[Callable[..., Puppet]]:
-    """Open the page around a puppet; `before` is a script that runs before the page's own."""
-    with serving(puppet_site) as site:
-
-        def start(query: str = "", *, before: str = "") -> Puppet:
-            page = open_browser().pages[0]
-            page.add_init_script(LISTENER + before)
-            page.clock.install()
-            page.goto(f"{site.url}/{query}")
-            return Puppet(page)
-
-        yield start
-
-
-@pytest.fixture
-def puppet(open_puppet: Callable[..., Puppet]) -> Puppet:
-    """A page whose worker is up and ready."""
-    puppet = open_puppet()
-    puppet.come_up()
-    puppet.wait(lambda: puppet.shown["state"] == "ready", "ready")
-    return puppet
-
-
-def numbers_of(slices: list[dict[str, Any]]) -> list[int]:
-    return [message["sliceNumber"] for message in slices]
-
+from e2e.page.puppet import RECORDING_ID, Puppet, a_view, numbers_of
 
 # ---------------------------------------------------------------- the start
 
@@ -242,10 +205,10 @@ def test_a_recorder_that_falls_silent_is_asked_for_its_data_and_then_reported(
     )
     puppet.come_up()
     puppet.open_capture()
-    _let_time_pass(puppet, 4_000, beating=1)
+    puppet.let_time_pass(4_000, beating=1)
     assert puppet.page.evaluate("() => window.asked") >= 1
     assert puppet.heard("capture-note") == []
-    _let_time_pass(puppet, 3_000, beating=1)
+    puppet.let_time_pass(3_000, beating=1)
     note = puppet.wait_to_hear("capture-note")[0]
     assert note["kind"] == "silence"
     puppet.wait(lambda: "delivered nothing" in puppet.words("alarm"), "the alarm")
@@ -281,154 +244,3 @@ def test_leaving_is_questioned_while_a_slice_is_not_saved_and_not_afterwards(pup
     with puppet.page.expect_event("close"):
         puppet.page.close(run_before_unload=True)
     assert asked == ["beforeunload"] * 2
-
-
-# ---------------------------------------------------------------- dead and hung workers
-
-
-def test_a_hung_worker_is_shown_then_replaced_and_every_slice_it_lost_is_replayed(puppet: Puppet) -> None:
-    puppet.open_capture()
-    puppet.wait_to_hear("slice", count=4)
-    puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": 1})
-    puppet.wait(lambda: puppet.shown["slicesDurable"] == "2", "two durable slices")
-    puppet.hang()
-    _let_time_pass(puppet, 4_000)
-    puppet.wait(lambda: "not answering" in puppet.words("alarm"), "the alarm")
-    assert puppet.heard("boot", epoch=2) == []
-    _let_time_pass(puppet, 10_000)
-    boot = puppet.wait_to_hear("boot", epoch=2)[0]
-    assert boot["liveRecordingId"] == RECORDING_ID
-    assert puppet.shown["state"] == "recording"
-
-    # Its log turned out to hold one slice more than had been reported.
-    puppet.tell({"type": "replay-after", "recordingId": RECORDING_ID, "sliceNumber": 2}, epoch=2)
-    puppet.tell(a_view(state="recording", current=a_row()), epoch=2)
-    captured_so_far = int(puppet.shown["slicesCaptured"])
-    replayed = puppet.wait_to_hear("slice", epoch=2, count=captured_so_far - 3)
-    assert numbers_of(replayed) == list(range(3, 3 + len(replayed)))
-    assert len(puppet.heard("capture-started", epoch=2)) == 1
-    puppet.wait(lambda: puppet.words("alarm") == "", "the alarm to end")
-    # The recording never stopped: slices go on coming, to the new worker.
-    assert puppet.heard("capture-ended", epoch=2) == []
-    puppet.wait_to_hear("slice", epoch=2, count=len(replayed) + 2)
-
-
-def test_a_worker_that_dies_again_and_again_is_given_more_time_each_time(puppet: Puppet) -> None:
-    puppet.open_capture()
-    for epoch, silence_ms in ((1, 10_000), (2, 20_000), (3, 40_000), (4, 60_000), (5, 60_000)):
-        puppet.hang(epoch)
-        _let_time_pass(puppet, silence_ms - 2_000)
-        assert puppet.heard("boot", epoch=epoch + 1) == []
-        _let_time_pass(puppet, 10_000)
-        puppet.wait_to_hear("boot", epoch=epoch + 1)
-        puppet.tell(a_view(state="recording", current=a_row()), epoch=epoch + 1)
-        puppet.wait(lambda: "not answering" not in puppet.words("alarm"), "the alarm to end")
-
-
-def test_a_laptop_that_slept_costs_no_worker_its_life(puppet: Puppet) -> None:
-    puppet.open_capture()
-    for _ in range(5):
-        puppet.page.clock.fast_forward(120_000)  # one late tick, however long it was
-    assert puppet.heard("boot", epoch=2) == []
-    assert puppet.words("alarm") == ""
-
-
-def test_a_worker_that_boots_slowly_is_left_in_peace(open_puppet: Callable[..., Puppet]) -> None:
-    puppet = open_puppet()
-    puppet.wait_to_hear("boot")
-    puppet.tell({"type": "booting", "progress": 0.4, "label": "Loading slowly"})
-    puppet.wait(lambda: "Loading slowly" in puppet.page.locator("#start-text").inner_text(), "the label")
-    puppet.page.clock.run_for(180_000)
-    assert puppet.heard("boot", epoch=2) == []
-    assert puppet.shown["state"] == "loading"
-
-
-def test_stop_is_obeyed_though_the_worker_is_dead_and_told_to_the_next_one(puppet: Puppet) -> None:
-    puppet.open_capture()
-    puppet.wait_to_hear("slice", count=3)
-    puppet.hang()
-    _let_time_pass(puppet, 4_000)
-    puppet.page.get_by_test_id("stop").click()
-    _let_time_pass(puppet, 12_000)
-    puppet.wait_to_hear("boot", epoch=2)
-    elapsed = puppet.page.locator("#elapsed").inner_text()
-    puppet.tell({"type": "replay-after", "recordingId": RECORDING_ID, "sliceNumber": -1}, epoch=2)
-    puppet.wait_to_hear("stop", epoch=2)
-    slices = puppet.heard("slice", epoch=2)
-    ended = puppet.heard("capture-ended", epoch=2)
-    assert numbers_of(slices) == list(range(len(slices)))
-    assert [(message["isRequested"], message["slicesCaptured"]) for message in ended] == [(True, len(slices))]
-    puppet.page.clock.run_for(3_000)
-    assert puppet.page.locator("#elapsed").inner_text() == elapsed
-
-
-def test_what_a_replaced_worker_still_says_is_not_heard(puppet: Puppet) -> None:
-    puppet.open_capture()
-    puppet.wait_to_hear("slice", count=3)
-    puppet.tell({"type": "failed", "message": "out of memory"})
-    _let_time_pass(puppet, 2_000)
-    puppet.wait_to_hear("boot", epoch=2)
-    puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": 2}, epoch=1)
-    puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": 0}, epoch=2)
-    puppet.wait(lambda: puppet.shown["slicesDurable"] == "1", "the new worker's word alone")
-
-
-def test_slices_held_past_the_bound_raise_an_alarm_and_are_offered_as_a_file(puppet: Puppet) -> None:
-    outcome = puppet.page.evaluate(
-        """async () => {
-            const address = document.querySelector('script[src]').src.replace("page.js", "shim/held_slices.js");
-            const { HeldSlices, SHIM_BYTES_MAX } = await import(address);
-            const held = new HeldSlices("id");
-            held.runs.set(0, { started: { type: "capture-started", mimeType: "audio/webm;codecs=opus" } });
-            held.runs.set(1, { started: { type: "capture-started", mimeType: "video/mp4" } });
-            held.add(0, new Blob(["one"]));
-            held.add(0, new Blob(["two"]));
-            held.add(1, new Blob(["three"]));
-            held.release(0);
-            const files = held.asFiles();
-            return {
-                bound: SHIM_BYTES_MAX, bytesHeld: held.bytesHeld, captured: held.captured, durable: held.durable,
-                names: files.map((file) => file.name), types: files.map((file) => file.type),
-                texts: await Promise.all(files.map((file) => file.text())),
-            };
-        }"""
-    )
-    assert outcome == {
-        "bound": 512 * 1024 * 1024,
-        "bytesHeld": 8,
-        "captured": 3,
-        "durable": 1,
-        "names": ["holdfast-id-run0.webm", "holdfast-id-run1.mp4"],
-        "types": ["audio/webm;codecs=opus", "video/mp4"],
-        "texts": ["two", "three"],
-    }
-
-
-# ---------------------------------------------------------------- the capture lock
-
-
-def test_the_capture_lock_is_held_across_workers_until_the_worker_releases_it(puppet: Puppet) -> None:
-    held = "async () => (await navigator.locks.query()).held.map((lock) => lock.name)"
-    puppet.tell({"type": "hold-capture-lock", "recordingId": RECORDING_ID})
-    puppet.wait_to_hear("capture-lock-held")
-    assert puppet.page.evaluate(held) == [f"capture:{RECORDING_ID}"]
-    puppet.open_capture()
-    puppet.tell({"type": "failed", "message": "died"})
-    _let_time_pass(puppet, 2_000)
-    puppet.wait_to_hear("boot", epoch=2)
-    assert puppet.page.evaluate(held) == [f"capture:{RECORDING_ID}"]
-    puppet.tell({"type": "hold-capture-lock", "recordingId": RECORDING_ID}, epoch=2)
-    puppet.wait_to_hear("capture-lock-held", epoch=2)  # it is held already; the new worker is told so
-    puppet.tell({"type": "replay-after", "recordingId": RECORDING_ID, "sliceNumber": -1}, epoch=2)
-    puppet.tell({"type": "capture-stop"}, epoch=2)
-    puppet.wait_to_hear("capture-ended", epoch=2)
-    puppet.tell({"type": "release-capture-lock", "recordingId": RECORDING_ID}, epoch=2)
-    puppet.wait(lambda: puppet.page.evaluate(held) == [], "the lock to fall free")
-
-
-def _let_time_pass(puppet: Puppet, duration_ms: int, *, beating: int | None = None) -> None:
-    """Let the window's clock run, each tick on time; the puppet of epoch `beating` lives meanwhile."""
-    for _ in range(duration_ms // 1_000):
-        puppet.page.clock.run_for(1_000)
-        if beating is not None:
-            puppet.tell({"type": "beat"}, beating)

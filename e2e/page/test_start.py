@@ -1,12 +1,11 @@
 """The page's start: whole or not at all, and always with words."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Page
 
-from e2e.page.conftest import lay_out_again
+from e2e.page.built_site import lay_out_again
 from e2e.page.site_server import SiteServer, serving
 from e2e.recorder_page import READY_LIMIT_S, RecorderPage
 
@@ -84,6 +83,9 @@ def test_try_again_starts_anew_once_the_file_is_there(page: Page, site: SiteServ
 @pytest.mark.parametrize("ending", ["page.js", "texts.js"])
 def test_a_page_whose_script_never_runs_says_so_by_itself(page: Page, site: SiteServer, ending: str) -> None:
     site.damaged.add(ending)  # the browser refuses it, because its digest stands in index.html
+    session = page.context.new_cdp_session(page)
+    session.send("Animation.enable")
+    session.send("Animation.setPlaybackRate", {"playbackRate": 100})  # the style sheet waits 12 s before it speaks
     recorder = opened(page, site)
     stuck = page.locator(".start-stuck")
     recorder.wait(stuck.is_visible, "the words that need no script")
@@ -107,10 +109,7 @@ def test_storage_that_is_refused_is_said_before_record_is_enabled(page: Page, bu
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
-def test_nothing_is_cut_off_at_any_width(
-    open_browser: Callable[..., BrowserContext], site: SiteServer, width: int
-) -> None:
-    page = open_browser().pages[0]
+def test_nothing_is_cut_off_at_any_width(page: Page, site: SiteServer, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 720})
     opened(page, site).wait_for_state("ready", limit_s=READY_LIMIT_S)
     assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")

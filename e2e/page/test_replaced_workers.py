@@ -1,0 +1,148 @@
+"""Dead, hung and slow workers: whom the window replaces, and that no slice is lost on the way.
+
+Time in the window is Playwright's clock, so that no test waits for a worker to be silent.
+"""
+
+from collections.abc import Callable
+
+from e2e.page.puppet import RECORDING_ID, Puppet, a_row, a_view, numbers_of
+
+
+def test_a_hung_worker_is_shown_then_replaced_and_every_slice_it_lost_is_replayed(puppet: Puppet) -> None:
+    puppet.open_capture()
+    puppet.wait_to_hear("slice", count=4)
+    puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": 1})
+    puppet.wait(lambda: puppet.shown["slicesDurable"] == "2", "two durable slices")
+    puppet.hang()
+    puppet.let_time_pass(4_000)
+    puppet.wait(lambda: "not answering" in puppet.words("alarm"), "the alarm")
+    assert puppet.heard("boot", epoch=2) == []
+    puppet.let_time_pass(10_000)
+    boot = puppet.wait_to_hear("boot", epoch=2)[0]
+    assert boot["liveRecordingId"] == RECORDING_ID
+    assert puppet.shown["state"] == "recording"
+
+    # Its log turned out to hold one slice more than had been reported.
+    puppet.tell({"type": "replay-after", "recordingId": RECORDING_ID, "sliceNumber": 2}, epoch=2)
+    puppet.tell(a_view(state="recording", current=a_row()), epoch=2)
+    captured_so_far = int(puppet.shown["slicesCaptured"])
+    replayed = puppet.wait_to_hear("slice", epoch=2, count=captured_so_far - 3)
+    assert numbers_of(replayed) == list(range(3, 3 + len(replayed)))
+    assert len(puppet.heard("capture-started", epoch=2)) == 1
+    puppet.wait(lambda: puppet.words("alarm") == "", "the alarm to end")
+    # The recording never stopped: slices go on coming, to the new worker.
+    assert puppet.heard("capture-ended", epoch=2) == []
+    puppet.wait_to_hear("slice", epoch=2, count=len(replayed) + 2)
+
+
+def test_a_worker_that_dies_again_and_again_is_given_more_time_each_time(puppet: Puppet) -> None:
+    puppet.open_capture()
+    for epoch, silence_ms in ((1, 10_000), (2, 20_000), (3, 40_000), (4, 60_000), (5, 60_000)):
+        puppet.hang(epoch)
+        puppet.let_time_pass(silence_ms - 2_000)
+        assert puppet.heard("boot", epoch=epoch + 1) == []
+        puppet.let_time_pass(10_000)
+        puppet.wait_to_hear("boot", epoch=epoch + 1)
+        puppet.tell(a_view(state="recording", current=a_row()), epoch=epoch + 1)
+        puppet.wait(lambda: "not answering" not in puppet.words("alarm"), "the alarm to end")
+
+
+def test_a_laptop_that_slept_costs_no_worker_its_life(puppet: Puppet) -> None:
+    puppet.open_capture()
+    for _ in range(5):
+        puppet.page.clock.fast_forward(120_000)  # one late tick, however long it was
+    assert puppet.heard("boot", epoch=2) == []
+    assert puppet.words("alarm") == ""
+
+
+def test_a_worker_that_boots_slowly_is_left_in_peace(open_puppet: Callable[..., Puppet]) -> None:
+    puppet = open_puppet()
+    puppet.wait_to_hear("boot")
+    puppet.tell({"type": "booting", "progress": 0.4, "label": "Loading slowly"})
+    puppet.wait(lambda: "Loading slowly" in puppet.page.locator("#start-text").inner_text(), "the label")
+    puppet.page.clock.run_for(180_000)
+    assert puppet.heard("boot", epoch=2) == []
+    assert puppet.shown["state"] == "loading"
+
+
+def test_stop_is_obeyed_though_the_worker_is_dead_and_told_to_the_next_one(puppet: Puppet) -> None:
+    puppet.open_capture()
+    puppet.wait_to_hear("slice", count=3)
+    puppet.hang()
+    puppet.let_time_pass(4_000)
+    puppet.page.get_by_test_id("stop").click()
+    puppet.let_time_pass(12_000)
+    puppet.wait_to_hear("boot", epoch=2)
+    elapsed = puppet.page.locator("#elapsed").inner_text()
+    puppet.tell({"type": "replay-after", "recordingId": RECORDING_ID, "sliceNumber": -1}, epoch=2)
+    puppet.wait_to_hear("stop", epoch=2)
+    slices = puppet.heard("slice", epoch=2)
+    ended = puppet.heard("capture-ended", epoch=2)
+    assert numbers_of(slices) == list(range(len(slices)))
+    assert [(message["isRequested"], message["slicesCaptured"]) for message in ended] == [(True, len(slices))]
+    puppet.page.clock.run_for(3_000)
+    assert puppet.page.locator("#elapsed").inner_text() == elapsed
+
+
+def test_what_a_replaced_worker_still_says_is_not_heard(puppet: Puppet) -> None:
+    puppet.open_capture()
+    puppet.wait_to_hear("slice", count=3)
+    puppet.tell({"type": "failed", "message": "out of memory"})
+    puppet.let_time_pass(2_000)
+    puppet.wait_to_hear("boot", epoch=2)
+    puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": 2}, epoch=1)
+    puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": 0}, epoch=2)
+    puppet.wait(lambda: puppet.shown["slicesDurable"] == "1", "the new worker's word alone")
+
+
+def test_slices_held_past_the_bound_raise_an_alarm_and_are_offered_as_a_file(puppet: Puppet) -> None:
+    outcome = puppet.page.evaluate(
+        """async () => {
+            const address = document.querySelector('script[src]').src.replace("page.js", "shim/held_slices.js");
+            const { HeldSlices, SHIM_BYTES_MAX } = await import(address);
+            const held = new HeldSlices("id");
+            held.runs.set(0, { started: { type: "capture-started", mimeType: "audio/webm;codecs=opus" } });
+            held.runs.set(1, { started: { type: "capture-started", mimeType: "video/mp4" } });
+            held.add(0, new Blob(["one"]));
+            held.add(0, new Blob(["two"]));
+            held.add(1, new Blob(["three"]));
+            held.release(0);
+            const files = held.asFiles();
+            return {
+                bound: SHIM_BYTES_MAX, bytesHeld: held.bytesHeld, captured: held.captured, durable: held.durable,
+                names: files.map((file) => file.name), types: files.map((file) => file.type),
+                texts: await Promise.all(files.map((file) => file.text())),
+            };
+        }"""
+    )
+    assert outcome == {
+        "bound": 512 * 1024 * 1024,
+        "bytesHeld": 8,
+        "captured": 3,
+        "durable": 1,
+        "names": ["holdfast-id-run0.webm", "holdfast-id-run1.mp4"],
+        "types": ["audio/webm;codecs=opus", "video/mp4"],
+        "texts": ["two", "three"],
+    }
+
+
+# ---------------------------------------------------------------- the capture lock
+
+
+def test_the_capture_lock_is_held_across_workers_until_the_worker_releases_it(puppet: Puppet) -> None:
+    held = "async () => (await navigator.locks.query()).held.map((lock) => lock.name)"
+    puppet.tell({"type": "hold-capture-lock", "recordingId": RECORDING_ID})
+    puppet.wait_to_hear("capture-lock-held")
+    assert puppet.page.evaluate(held) == [f"capture:{RECORDING_ID}"]
+    puppet.open_capture()
+    puppet.tell({"type": "failed", "message": "died"})
+    puppet.let_time_pass(2_000)
+    puppet.wait_to_hear("boot", epoch=2)
+    assert puppet.page.evaluate(held) == [f"capture:{RECORDING_ID}"]
+    puppet.tell({"type": "hold-capture-lock", "recordingId": RECORDING_ID}, epoch=2)
+    puppet.wait_to_hear("capture-lock-held", epoch=2)  # it is held already; the new worker is told so
+    puppet.tell({"type": "replay-after", "recordingId": RECORDING_ID, "sliceNumber": -1}, epoch=2)
+    puppet.tell({"type": "capture-stop"}, epoch=2)
+    puppet.wait_to_hear("capture-ended", epoch=2)
+    puppet.tell({"type": "release-capture-lock", "recordingId": RECORDING_ID}, epoch=2)
+    puppet.wait(lambda: puppet.page.evaluate(held) == [], "the lock to fall free")
