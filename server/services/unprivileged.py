@@ -1,7 +1,7 @@
 """Running a service that refuses root, when the server is root (as in most containers).
 
 The service gets another user that owns its data. Where a folder above its data or its program is
-closed to that user (/root is), it keeps one capability to pass through, instead of us opening
+closed to that user (root's home is), it keeps one capability to pass through, instead of us opening
 folders that are not ours to open.
 """
 

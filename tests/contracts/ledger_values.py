@@ -11,7 +11,7 @@ from protocol.ids import loose_recording_id, make_uuid7
 from protocol.merkle import merkle_root
 from protocol.states import Ending
 from protocol.wire import Certificate, Manifest, ManifestEntry, ManifestRun
-from server.storage.ledger import Ledger, NewChunk, NewObject, Outcome
+from server.storage.ledger import Acknowledged, Ledger, NewChunk, NewObject, Outcome, Refused, StoredChunk
 
 STARTED_AT = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 CHUNK_BYTES = 1_000
@@ -104,3 +104,20 @@ async def complete(ledger: Ledger, count: int, *, recording: int = 1, object_num
     entries = [entry_of(index) for index in range(count)]
     await ledger.decide_certificate(recording_id_of(recording), entries, certificate_of(entries, recording))
     return entries
+
+
+def accepted(outcome: Outcome) -> Acknowledged:
+    """The outcome, which must be an acknowledgement."""
+    assert isinstance(outcome, Acknowledged), outcome
+    return outcome
+
+
+def refused(outcome: Outcome) -> Refused:
+    """The outcome, which must be a refusal."""
+    assert isinstance(outcome, Refused), outcome
+    return outcome
+
+
+async def row_of(ledger: Ledger, index: int = 0, recording: int = 1) -> StoredChunk:
+    """The row of that chunk, which must exist."""
+    return (await ledger.find_chunks(recording_id_of(recording), [index]))[index].chunk
