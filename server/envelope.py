@@ -8,6 +8,7 @@ import time
 from typing import Any, Final
 
 from litestar import Litestar
+from litestar.enums import ScopeType
 from litestar.types import Message, Receive, Scope, Send
 
 from server.metrics import Metrics
@@ -54,7 +55,7 @@ class Envelope:
             parts.waiting.begin_drain()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self.litestar(scope, receive, send)
             return
         started_s = time.perf_counter()

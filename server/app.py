@@ -1,0 +1,66 @@
+"""The wiring of one API process: settings, parts, routes, and what surrounds every call."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from litestar import Litestar
+from litestar.types import ControllerRouterHandler
+
+from server.authorisation import authorise
+from server.envelope import Envelope
+from server.metrics import Metrics
+from server.parts import Parts, open_parts
+from server.problems import answer_problem
+from server.routes.chunks import chunk_routes
+from server.routes.loose_chunks import loose_chunk_routes
+from server.routes.page import page_routes
+from server.routes.recordings import recording_routes
+from server.routes.service import service_routes
+from server.settings import Settings, read_settings
+
+ROUTES: Final[list[ControllerRouterHandler]] = [
+    recording_routes,
+    chunk_routes,
+    loose_chunk_routes,
+    *service_routes,
+    *page_routes,
+]
+
+
+def create_app(settings: Settings, parts: Parts | None = None, metrics: Metrics | None = None) -> Envelope:
+    """The application; it opens the stores of `settings` itself unless it is given `parts`."""
+    counters = metrics or (parts.metrics if parts else Metrics())
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            running = parts if parts is not None else await stack.enter_async_context(open_parts(settings, counters))
+            app.state["parts"] = running
+            watch = asyncio.create_task(running.installation.watch())
+            try:
+                yield
+            finally:
+                running.waiting.begin_drain()
+                await running.ingest.drain()
+                watch.cancel()
+                await asyncio.gather(watch, return_exceptions=True)
+
+    litestar = Litestar(
+        route_handlers=ROUTES,
+        lifespan=[lifespan],
+        guards=[authorise],
+        exception_handlers={Exception: answer_problem},
+        # Bodies are read and bounded in server/routes/bodies.py, answers described in server/routes/openapi.py.
+        request_max_body_size=None,
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+    return Envelope(litestar, counters)
+
+
+def create_app_from_environment() -> Envelope:
+    """What a worker runs."""
+    return create_app(read_settings())

@@ -1,0 +1,86 @@
+"""What the routes work with, put together once: the stores and everything that stands on them."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from server.ingest.ingest import Ingest
+from server.ingest.plain_ingest import PlainIngest
+from server.ingest.waiting import Waiting
+from server.installation_watch import InstallationWatch
+from server.metrics import Metrics
+from server.readiness import Readiness
+from server.recordings.completion import Completer
+from server.recordings.erasure import Eraser
+from server.recordings.reading import Reader
+from server.recordings.registration import Registrar
+from server.recordings.verification import Verifier
+from server.settings import Settings
+from server.storage.blob_store import BlobStore
+from server.storage.ledger import Ledger
+from server.storage.minio_blob_store import MinioBlobStore
+from server.storage.postgres_connection import COMMIT_S
+from server.storage.postgres_ledger import PostgresLedger
+from server.storage.s3_client import PUT_S
+from server.version import SERVER_VERSION
+
+# Reading and verifying go on while every put is stuck.
+_READING_THREADS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One worker's parts."""
+
+    settings: Settings
+    metrics: Metrics
+    installation: InstallationWatch
+    readiness: Readiness
+    waiting: Waiting
+    ingest: Ingest
+    registrar: Registrar
+    verifier: Verifier
+    completer: Completer
+    eraser: Eraser
+    reader: Reader
+
+
+def build_parts(settings: Settings, ledger: Ledger, store: BlobStore, metrics: Metrics) -> Parts:
+    """Everything over these two stores; nothing is opened or asked yet."""
+    installation = InstallationWatch(ledger, store)
+    waiting = Waiting(bytes_max=settings.bytes_waiting_max, chunks_max=settings.chunks_waiting_max)
+    verifier = Verifier(ledger, store, confirm_installation=installation.confirm)
+    return Parts(
+        settings=settings,
+        metrics=metrics,
+        installation=installation,
+        readiness=Readiness(ledger, store, installation, waiting),
+        waiting=waiting,
+        ingest=PlainIngest(
+            ledger,
+            store,
+            puts_in_flight_max=settings.puts_in_flight_max,
+            timeout_s=settings.ingest_timeout_s,
+            put_timeout_s=PUT_S,
+            commit_s=COMMIT_S,
+        ),
+        registrar=Registrar(ledger, store, confirm_installation=installation.confirm),
+        verifier=verifier,
+        completer=Completer(ledger, store, verifier, server_version=SERVER_VERSION),
+        eraser=Eraser(ledger, store),
+        reader=Reader(ledger, store, confirm_installation=installation.confirm),
+    )
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Parts]:
+    """The parts over the real stores that the settings name; both are closed at the end."""
+    if settings.database_url is None or settings.bucket is None:
+        raise ValueError("HOLDFAST_DATABASE_URL and HOLDFAST_S3_ENDPOINT are needed here: `holdfast serve` sets them")
+    async with AsyncExitStack() as stack:
+        ledger = await PostgresLedger.open(settings.database_url)
+        stack.push_async_callback(ledger.close)
+        store = MinioBlobStore(settings.bucket, threads=settings.puts_in_flight_max + _READING_THREADS)
+        stack.push_async_callback(store.close)
+        yield build_parts(settings, ledger, store, metrics)
