@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+import psutil
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
 START_LIMIT_S = 60.0

@@ -5,7 +5,6 @@ A story asks here what is really held, whatever page and server say.
 
 import hashlib
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import psycopg
@@ -46,12 +45,8 @@ class Stores:
             endpoint, access_key=access_key, secret_key=secret_key, secure=False, http_client=self._pool
         )
 
-    def __enter__(self) -> "Stores":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Release the connections."""
         self._pool.clear()
 
     # -- the ledger
