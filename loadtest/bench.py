@@ -24,7 +24,7 @@ from pathlib import Path
 from threading import local
 from typing import Final
 
-from loadtest.embedded_stores import EmbeddedStores, find_stores
+from loadtest.embedded_stores import EmbeddedBucket, find_bucket
 from loadtest.k6_run import LoadError
 from loadtest.machine import describe_machine
 from loadtest.served import Served, serve
@@ -74,13 +74,13 @@ def send_round_to_api(served: Served, bodies: list[bytes]) -> float:
         return _run_threads(put, len(bodies))
 
 
-def send_round_to_bucket(stores: EmbeddedStores, bodies: list[bytes]) -> float:
+def send_round_to_bucket(bucket: EmbeddedBucket, bodies: list[bytes]) -> float:
     """MB/s of the same bodies straight into the same bucket with the minio SDK, THREADS at a time."""
     folder = f"bench/{uuid.uuid4()}"
-    with stores.open_client(THREADS) as client:
+    with bucket.open_client(THREADS) as client:
 
         def put(index: int) -> None:
-            client.put_object(stores.bucket, f"{folder}/{index}", io.BytesIO(bodies[index]), len(bodies[index]))
+            client.put_object(bucket.name, f"{folder}/{index}", io.BytesIO(bodies[index]), len(bodies[index]))
 
         return _run_threads(put, len(bodies))
 
@@ -151,7 +151,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / ".build"))
     try:
         with serve(folder, port) as served:
-            stores = find_stores(folder / "data")
+            bare = find_bucket(folder / "data")
             print("bench: one client alone ...", flush=True)
             alone = time_alone(served)
             api: list[float] = []
@@ -160,7 +160,7 @@ def main() -> int:
                 print(f"bench: 1 MiB chunks, round {n + 1} of {ROUNDS} ...", flush=True)
                 bodies = [os.urandom(MIB) for _ in range(ROUND_MIB)]
                 api.append(send_round_to_api(served, bodies))
-                bucket.append(send_round_to_bucket(stores, bodies))
+                bucket.append(send_round_to_bucket(bare, bodies))
     except LoadError as error:
         print(f"bench: {error}\nbench: logs are in {folder.relative_to(ROOT)}", file=sys.stderr)
         return 1

@@ -21,20 +21,17 @@ class StoresUnknownError(Exception):
 
 
 @dataclass(frozen=True)
-class EmbeddedStores:
-    """A database and a bucket with what opens them; `endpoint` is host:port."""
+class EmbeddedBucket:
+    """A bucket with what opens it; `endpoint` is host:port."""
 
-    database_url: str = field(repr=False)
     endpoint: str
     access_key: str
     secret_key: str = field(repr=False)
-    bucket: str = "holdfast"
+    name: str = "holdfast"
 
-    def open_bucket(self) -> Bucket:
+    def open_reader(self) -> Bucket:
         """The auditor's reader."""
-        return Bucket(
-            endpoint=self.endpoint, access_key=self.access_key, secret_key=self.secret_key, bucket=self.bucket
-        )
+        return Bucket(endpoint=self.endpoint, access_key=self.access_key, secret_key=self.secret_key, bucket=self.name)
 
     @contextmanager
     def open_client(self, connections: int) -> Iterator[Minio]:
@@ -52,20 +49,26 @@ class EmbeddedStores:
             pool.clear()
 
 
-def find_stores(data_dir: Path) -> EmbeddedStores:
-    """Those of the server that runs on `data_dir`. Raises `StoresUnknownError`."""
+def find_database_url(data_dir: Path) -> str:
+    """The database of the server that runs on `data_dir`. Raises `StoresUnknownError`."""
+    password, port = _look_up(data_dir, "database_password", "postgres")
+    return f"postgresql://holdfast:{quote(password, safe='')}@127.0.0.1:{port}/holdfast"
+
+
+def find_bucket(data_dir: Path) -> EmbeddedBucket:
+    """Its bucket. Raises `StoresUnknownError`."""
+    access_key, port = _look_up(data_dir, "access_key", "weed_s3")
+    secret_key, _ = _look_up(data_dir, "secret_key", "weed_s3")
+    return EmbeddedBucket(endpoint=f"127.0.0.1:{port}", access_key=access_key, secret_key=secret_key)
+
+
+def _look_up(data_dir: Path, credential: str, service: str) -> tuple[str, int]:
     try:
         credentials = json.loads((data_dir / "credentials.json").read_bytes())
         ports = json.loads((data_dir / "ports.json").read_bytes())
-        password = quote(credentials["database_password"], safe="")
-        return EmbeddedStores(
-            database_url=f"postgresql://holdfast:{password}@127.0.0.1:{ports['postgres']}/holdfast",
-            endpoint=f"127.0.0.1:{ports['weed_s3']}",
-            access_key=credentials["access_key"],
-            secret_key=credentials["secret_key"],
-        )
+        return str(credentials[credential]), int(ports[service])
     except (OSError, ValueError, KeyError) as error:
         raise StoresUnknownError(
-            f"{data_dir} names no embedded services ({error}); start the server on it, or name the services by"
+            f"{data_dir} names no embedded {service} ({error}); start the server on it, or name services of your own by"
             " HOLDFAST_DATABASE_URL and HOLDFAST_S3_*"
         ) from error

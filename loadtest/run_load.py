@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.check_bytes import Verdict, audit, describe, read_rows
-from loadtest.embedded_stores import find_stores
+from loadtest.embedded_stores import find_bucket, find_database_url
 from loadtest.k6_run import LoadError, Measured, run_k6
 from loadtest.machine import describe_machine, read_cpu_s
 from loadtest.served import Served, serve
@@ -89,10 +89,10 @@ def _run(served: Served, profile: Path, rate: str, duration: str) -> Outcome:
     measured = run_k6(profile, f"run{time.time_ns() // 1_000_000}", settings, served.folder)
     cpu_after = read_cpu_s(served.pid)
     print("load: auditing every byte in bucket and ledger ...", flush=True)
-    stores = find_stores(served.folder / "data")
-    bucket = stores.open_bucket()
+    rows = read_rows(find_database_url(served.folder / "data"))
+    bucket = find_bucket(served.folder / "data").open_reader()
     try:
-        verdict = audit(measured.run, read_rows(stores.database_url), bucket.read_all())
+        verdict = audit(measured.run, rows, bucket.read_all())
     finally:
         bucket.close()
     cpu_s = {name: spent - cpu_before.get(name, 0.0) for name, spent in cpu_after.items()}

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from loadtest.embedded_stores import StoresUnknownError, find_stores
+from loadtest.embedded_stores import StoresUnknownError, find_database_url
 
 
 def main() -> int:
@@ -15,7 +15,7 @@ def main() -> int:
     if not url:
         data_dir = Path(os.environ.get("HOLDFAST_DATA_DIR") or ".holdfast")
         try:
-            url = find_stores(data_dir).database_url
+            url = find_database_url(data_dir)
         except StoresUnknownError as error:
             print(error, file=sys.stderr)
             return 1
