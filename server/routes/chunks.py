@@ -1,6 +1,7 @@
 """The chunks of a recording: taken, listed, and given back."""
 
 from litestar import Response, Router, get, put
+from litestar.params import FromPath
 
 from protocol.checksums import InvalidDigestError, format_content_digest, parse_content_digest
 from protocol.errors import ErrorCode
@@ -23,7 +24,7 @@ from server.storage.ledger import StoredChunk
 
 
 @put("/{chunk_index:str}")
-async def put_chunk(request: AnyRequest, recording_id: str, chunk_index: str) -> Response[bytes]:
+async def put_chunk(request: AnyRequest, recording_id: FromPath[str], chunk_index: FromPath[str]) -> Response[bytes]:
     parts = parts_of(request)
     known_id, index, run = read_recording_id(recording_id), read_chunk_index(chunk_index), read_run(request)
     digest = _read_digest(request)
@@ -36,13 +37,13 @@ async def put_chunk(request: AnyRequest, recording_id: str, chunk_index: str) ->
 
 
 @get("/")
-async def list_chunks(request: AnyRequest, recording_id: str) -> Response[bytes]:
+async def list_chunks(request: AnyRequest, recording_id: FromPath[str]) -> Response[bytes]:
     cursor, limit = read_page(request)
     return answer_json(await parts_of(request).reader.list_chunks(read_recording_id(recording_id), cursor, limit))
 
 
 @get("/{chunk_index:str}")
-async def get_chunk(request: AnyRequest, recording_id: str, chunk_index: str) -> Response[bytes]:
+async def get_chunk(request: AnyRequest, recording_id: FromPath[str], chunk_index: FromPath[str]) -> Response[bytes]:
     known_id, index = read_recording_id(recording_id), read_chunk_index(chunk_index)
     body, chunk = await parts_of(request).reader.read_chunk(known_id, index)
     return answer_bytes(body, chunk)

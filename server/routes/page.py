@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from litestar import Response, route
 from litestar.enums import HttpMethod
+from litestar.params import FromPath
 
 from protocol.errors import ErrorCode
 from server.refusal import Refusal
@@ -37,12 +38,12 @@ async def show_page(request: AnyRequest) -> Response[bytes]:
         return Response(b"", status_code=307, headers={"location": location})
     file = await find_page_file(settings.web_dir, "index.html", request.headers.get("accept-encoding", ""))
     if file is None:
-        return Response(_NOT_BUILT, status_code=503, media_type="text/html; charset=utf-8")
+        return Response(_NOT_BUILT, status_code=503, media_type="text/html")
     return _answer(request, file, _CHECKED)
 
 
 @route("/{name:str}", http_method=_METHODS)
-async def show_root_file(request: AnyRequest, name: str) -> Response[bytes]:
+async def show_root_file(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
     """Files that must stand at the root: a service worker's reach is the folder it comes from."""
     return await _show(request, name, _CHECKED)
 

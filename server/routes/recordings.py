@@ -1,6 +1,7 @@
 """`/api/recordings`: registration, description, title, listing, verification, completion, deletion."""
 
 from litestar import Response, Router, delete, get, patch, post
+from litestar.params import FromPath
 
 from protocol.errors import ErrorCode
 from protocol.ids import is_recording_id
@@ -33,12 +34,12 @@ async def list_recordings(request: AnyRequest) -> Response[bytes]:
 
 
 @get("/{recording_id:str}")
-async def describe_recording(request: AnyRequest, recording_id: str) -> Response[bytes]:
+async def describe_recording(request: AnyRequest, recording_id: FromPath[str]) -> Response[bytes]:
     return answer_json(await parts_of(request).reader.describe(read_recording_id(recording_id)))
 
 
 @patch("/{recording_id:str}")
-async def rename_recording(request: AnyRequest, recording_id: str) -> Response[bytes]:
+async def rename_recording(request: AnyRequest, recording_id: FromPath[str]) -> Response[bytes]:
     parts = parts_of(request)
     known_id = read_recording_id(recording_id)
     body = await read_json(request, RecordingTitle, parts.waiting, JSON_BODY_MAX_BYTES)
@@ -46,12 +47,12 @@ async def rename_recording(request: AnyRequest, recording_id: str) -> Response[b
 
 
 @delete("/{recording_id:str}", status_code=204)
-async def delete_recording(request: AnyRequest, recording_id: str) -> None:
+async def delete_recording(request: AnyRequest, recording_id: FromPath[str]) -> None:
     await parts_of(request).eraser.delete(read_recording_id(recording_id))
 
 
 @post("/{recording_id:str}/verify")
-async def verify_chunks(request: AnyRequest, recording_id: str) -> Response[bytes]:
+async def verify_chunks(request: AnyRequest, recording_id: FromPath[str]) -> Response[bytes]:
     parts = parts_of(request)
     known_id = read_recording_id(recording_id)
     body = await read_json(request, VerifyRequest, parts.waiting, JSON_BODY_MAX_BYTES)
@@ -59,7 +60,7 @@ async def verify_chunks(request: AnyRequest, recording_id: str) -> Response[byte
 
 
 @post("/{recording_id:str}/complete")
-async def complete_recording(request: AnyRequest, recording_id: str) -> Response[bytes]:
+async def complete_recording(request: AnyRequest, recording_id: FromPath[str]) -> Response[bytes]:
     parts = parts_of(request)
     known_id = read_recording_id(recording_id)
     manifest = await read_json(request, Manifest, parts.waiting, MANIFEST_BODY_MAX_BYTES)
@@ -68,7 +69,7 @@ async def complete_recording(request: AnyRequest, recording_id: str) -> Response
 
 
 @get("/{recording_id:str}/certificate")
-async def find_certificate(request: AnyRequest, recording_id: str) -> Response[bytes]:
+async def find_certificate(request: AnyRequest, recording_id: FromPath[str]) -> Response[bytes]:
     return answer_json(await parts_of(request).reader.find_certificate(read_recording_id(recording_id)))
 
 

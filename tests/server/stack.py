@@ -1,0 +1,88 @@
+"""The whole application for tests, over whichever stores, and what a test asks of it and of them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from server.app import create_app
+from server.envelope import Envelope
+from server.metrics import Metrics
+from server.parts import Parts, build_parts
+from server.settings import Settings
+from server.storage.blob_store import BlobStore
+from server.storage.keys import new_uuid7
+from server.storage.ledger import Ledger, StoredChunk
+
+ORIGIN = "http://localhost:3000"
+
+
+@dataclass
+class Stack:
+    """The application, a client of it, and its two stores."""
+
+    ledger: Ledger
+    store: BlobStore
+    parts: Parts
+    app: Envelope
+    client: httpx.AsyncClient
+    recording_id: UUID = field(default_factory=new_uuid7)
+
+    @property
+    def path(self) -> str:
+        """The address of this test's own recording."""
+        return f"/api/recordings/{self.recording_id}"
+
+    async def register(self, **changes: Any) -> httpx.Response:
+        """Register this test's own recording."""
+        body = {
+            "recording_id": str(self.recording_id),
+            "mime_type": "audio/webm",
+            "started_at": "2026-01-01T00:00:00Z",
+            **changes,
+        }
+        return await self.client.post("/api/recordings", json=body)
+
+    async def keys(self) -> list[str]:
+        """Every key of the bucket."""
+        found: list[str] = []
+        while page := await self.store.list_page("", found[-1] if found else "", 1_000):
+            found.extend(blob.key for blob in page)
+        return found
+
+    async def rows(self, recording_id: UUID | None = None) -> list[StoredChunk]:
+        """The rows of this test's recording, or of another."""
+        return await self.ledger.list_chunks(recording_id or self.recording_id, after_index=-1, limit=1_000)
+
+
+@asynccontextmanager
+async def running_stack(settings: Settings, ledger: Ledger, store: BlobStore) -> AsyncIterator[Stack]:
+    """The application with its lifespan over these stores, which already belong together."""
+    parts = build_parts(settings, ledger, store, Metrics())
+    app = create_app(settings, parts)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
+    async with _running(app), httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+        yield Stack(ledger, store, parts, app, client)
+
+
+@asynccontextmanager
+async def _running(app: Envelope) -> AsyncIterator[None]:
+    """The application's lifespan in one task, as a server runs it; a fixture's two halves may be two tasks."""
+    started, stopping = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with app.litestar.lifespan():
+            started.set()
+            await stopping.wait()
+
+    life = asyncio.create_task(live())
+    await asyncio.wait([life, asyncio.create_task(started.wait())], return_when=asyncio.FIRST_COMPLETED)
+    try:
+        yield
+    finally:
+        stopping.set()
+        await life
