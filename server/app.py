@@ -28,6 +28,8 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
     *page_routes,
 ]
 
+_GAUGES_EVERY_S: Final = 1.0
+
 
 def create_app(settings: Settings, parts: Parts | None = None, metrics: Metrics | None = None) -> Envelope:
     """The application; it opens the stores of `settings` itself unless it is given `parts`."""
@@ -38,14 +40,15 @@ def create_app(settings: Settings, parts: Parts | None = None, metrics: Metrics 
         async with AsyncExitStack() as stack:
             running = parts if parts is not None else await stack.enter_async_context(open_parts(settings, counters))
             app.state["parts"] = running
-            watch = asyncio.create_task(running.installation.watch())
+            watching = [asyncio.create_task(running.installation.watch()), asyncio.create_task(_keep_gauges(running))]
             try:
                 yield
             finally:
                 running.waiting.begin_drain()
                 await running.ingest.drain()
-                watch.cancel()
-                await asyncio.gather(watch, return_exceptions=True)
+                for task in watching:
+                    task.cancel()
+                await asyncio.gather(*watching, return_exceptions=True)
 
     litestar = Litestar(
         route_handlers=ROUTES,
@@ -59,6 +62,15 @@ def create_app(settings: Settings, parts: Parts | None = None, metrics: Metrics 
         debug=False,
     )
     return Envelope(litestar, counters)
+
+
+async def _keep_gauges(parts: Parts) -> None:
+    """Whichever worker is asked answers for all, so each writes down its own state from time to time."""
+    while True:
+        parts.metrics.set_waiting(byte_count=parts.waiting.byte_count, body_count=parts.waiting.chunk_count)
+        verdict = parts.installation.verdict
+        parts.metrics.set_matched(verdict is not None and verdict.is_matched)
+        await asyncio.sleep(_GAUGES_EVERY_S)
 
 
 def create_app_from_environment() -> Envelope:

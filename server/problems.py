@@ -93,6 +93,9 @@ def _translate(request: Request[Any, Any, Any], error: Exception) -> Refusal:
 
 def _store_away(request: Request[Any, Any, Any], error: Exception, code: ErrorCode, detail: str) -> Refusal:
     _log.warning(code, extra={"request_id": request_id_of(request.scope), "reason": str(error)})
+    # Perhaps it is not away but another one.
+    if (parts := request.app.state.get("parts")) is not None:
+        parts.installation.notice_trouble()
     return Refusal(
         code,
         detail,

@@ -23,11 +23,7 @@ async def is_ready(request: AnyRequest) -> Response[bytes]:
 
 @get("/metrics")
 async def show_metrics(request: AnyRequest) -> Response[bytes]:
-    parts = parts_of(request)
-    parts.metrics.set_waiting(byte_count=parts.waiting.byte_count, body_count=parts.waiting.chunk_count)
-    verdict = parts.installation.verdict
-    parts.metrics.set_matched(verdict is not None and verdict.is_matched)
-    return Response(parts.metrics.render(), headers={"content-type": METRICS_CONTENT_TYPE})
+    return Response(parts_of(request).metrics.render(), headers={"content-type": METRICS_CONTENT_TYPE})
 
 
 @get("/schema/openapi.json")
