@@ -25,7 +25,9 @@ from server.storage.postgres_connection import PostgresConnections
 POOL_SIZE_DEFAULT: Final = 8
 
 # Leaves a record in the write-ahead log and nowhere else: its commit proves that the database can flush.
-_PROVE_WRITABLE: Final = "select pg_logical_emit_message(true, 'holdfast', 'check')"
+_PROVE_FLUSH: Final = "select pg_logical_emit_message(true, 'holdfast', 'check')"
+# Changes no row, and is refused by a read-only database, without the right to write, or without the schema.
+_PROVE_RIGHTS: Final = "update chunks set state = state where false"
 
 
 class PostgresLedger:
@@ -49,8 +51,8 @@ class PostgresLedger:
 
     async def check(self) -> None:
         async with self._connections.transaction() as transaction:
-            await transaction.fetch(_PROVE_WRITABLE)
-            await transaction.fetch("select from chunks limit 1")
+            await transaction.fetch(_PROVE_RIGHTS)
+            await transaction.fetch(_PROVE_FLUSH)
 
     async def read_installation(self) -> Installation:
         return await postgres_recordings.read_installation(self._connections)

@@ -39,12 +39,22 @@ class PostgresProxy:
         self.release = asyncio.Event()
         self.held = asyncio.Event()
         self.is_gone = False
+        self._speaks = asyncio.Event()
+        self._speaks.set()
+
+    def hush(self) -> None:
+        """From now on no answer reaches a client, though its connection stays."""
+        self._speaks.clear()
+
+    def speak(self) -> None:
+        """Let answers through again."""
+        self._speaks.set()
 
     @property
     def url(self) -> str:
         assert self._server is not None
         port = self._server.sockets[0].getsockname()[1]
-        return make_conninfo(**{**self._target, "host": "127.0.0.1", "port": port})  # type: ignore[arg-type]
+        return make_conninfo(**{**self._target, "host": "127.0.0.1", "port": port})
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -71,7 +81,7 @@ class PostgresProxy:
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         up_reader, up_writer = await asyncio.open_connection(str(self._target["host"]), int(str(self._target["port"])))
-        down = asyncio.create_task(_copy(up_reader, writer))
+        down = asyncio.create_task(self._copy_answers(up_reader, writer))
         try:
             while data := await reader.read(65_536):
                 if data != _COMMIT:
@@ -87,6 +97,13 @@ class PostgresProxy:
         finally:
             down.cancel()
             up_writer.close()
+
+    async def _copy_answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            await self._speaks.wait()
+            writer.write(data)
+            await writer.drain()
+        writer.close()
 
     async def _befall(
         self,
@@ -111,13 +128,6 @@ class PostgresProxy:
         await up_reader.read(65_536)
         if fate is Fate.SILENCE:
             await asyncio.Event().wait()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65_536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
 
 
 @asynccontextmanager
