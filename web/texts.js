@@ -17,7 +17,7 @@ export const texts = {
     paused: "Paused",
     stopping: "Saving the last moments",
     idle: "Ready for the next one",
-    failed: "Holdfast cannot start",
+    failed: "Not running",
   },
   pause: "Pause",
   resume: "Resume",
@@ -35,6 +35,7 @@ export const texts = {
     uploading: "You can close this tab: everything is saved on this device. Uploading goes on whenever this page is open.",
     verifying: "You can close this tab: everything is saved on this device and uploaded. The server is checking it.",
     verified: "Everything is uploaded and verified.",
+    parked: "The server refused some chunks for good. They are kept on this device; the list says which recording.",
     recovering: "Recordings from earlier are being brought to safety. There is nothing you need to do.",
     nothing: "Choose a source and press Record. What you record is saved on this device as you go, then uploaded.",
   },
@@ -55,6 +56,7 @@ export const texts = {
   },
   failure: {
     heading: "Holdfast cannot start",
+    kept: "What was recorded earlier stays on this device.",
     fetch: (path, why) => `The file ${path} could not be loaded (${why}). Check the connection, then try again.`,
     digest: (path, expected, found) => `The file ${path} arrived damaged (expected ${expected}, found ${found}). Try again; if this stays, the server's page must be built anew.`,
     packages: (names) => `Parts of the recorder did not load: ${names.join(", ")}. Try again.`,
@@ -76,8 +78,13 @@ export const texts = {
   },
   live: "Recording in another tab",
   parked: (n) => `${chunks(n)} refused by the server, kept on this device`,
-  rowSizes: (row) => (row.bytesLocal > 0 ? `${bytes(row.bytesCaptured)} · ${bytes(row.bytesLocal)} on this device` : bytes(row.bytesCaptured)),
+  rowSizes({ bytesCaptured, bytesLocal }) {
+    if (bytesLocal === 0) return bytes(bytesCaptured);
+    // The frames around the slices make what lies here a little larger than what was captured.
+    return bytesLocal < bytesCaptured ? `${bytes(bytesCaptured)}, ${bytes(bytesLocal)} of it on this device` : `${bytes(bytesCaptured)} on this device`;
+  },
   free: (size) => `Free ${size}`,
+  freeLabel: (size) => `Free ${size} on this device: take away what is verified on the server`,
   deleteLabel: (title) => `Delete the recording ${title}`,
   keepFile: "Keep as a file",
 };

@@ -29,7 +29,7 @@ export class HeldSlices {
 
   // Every slice up to and including this number is flushed.
   release(sliceNumber) {
-    this.durable = Math.max(this.durable, sliceNumber + 1);
+    this.durable = Math.max(this.durable, Math.min(this.captured, sliceNumber + 1));
     const first = this.waiting.findIndex((slice) => slice.sliceNumber > sliceNumber);
     const gone = this.waiting.splice(0, first < 0 ? this.waiting.length : first);
     this.bytesHeld -= gone.reduce((sum, slice) => sum + slice.blob.size, 0);

@@ -23,10 +23,10 @@ export function combine(state, recorder) {
     isOnline: view?.isOnline ?? navigator.onLine,
     isRecovering: view?.isRecovering ?? false,
     liveId: held?.recordingId ?? "",
-    isFileOffered: Boolean(held?.waiting.length) && (state.isFull || state.worker !== "" || state.failure !== ""),
   };
   page.failure = page.state === "failed" ? state.failure || state.view.alarm : "";
   page.alarm = page.failure ? "" : alarm(state, recorder);
+  page.isFileOffered = page.alarm !== "" && held?.oldestAgeMs() > UNSAVED_MS_CALM;
   [page.verdictKind, page.verdict] = verdict(page, view, recorder);
   page.calm = page.isOnline ? (view?.server ?? "") : texts.offline;
   [page.serverKind, page.serverWords] = server(page, view);
@@ -52,17 +52,22 @@ function alarm(state, { problem, held }) {
   return problem === "track-ended" ? texts.alarm.trackEnded : "";
 }
 
+// One sentence that says whether the tab may be closed. It never comforts while an alarm stands above it.
 function verdict(page, view, recorder) {
   const { held } = recorder;
+  if (page.state === "loading" || page.state === "failed") return ["", ""];
   if (recorder.isCapturing && !recorder.run.recorder) return ["", texts.verdict.asking];
   const unsaved = page.captured - page.durable;
-  const isHeldUp = unsaved > 0 && (page.state !== "recording" || (held?.oldestAgeMs() ?? 0) > UNSAVED_MS_CALM);
-  if (isHeldUp) return ["wait", texts.verdict.wait(unsaved)];
-  if (page.state === "recording") return ["safe", page.isPaused ? texts.verdict.paused : texts.verdict.safeSoFar];
-  const rows = view?.recordings ?? [];
+  const isHeldUp = page.state !== "recording" || held?.oldestAgeMs() > UNSAVED_MS_CALM;
+  if (unsaved > 0 && isHeldUp) return ["wait", texts.verdict.wait(unsaved)];
+  if (page.alarm) return ["", ""];
+  if (held) return ["safe", page.isPaused ? texts.verdict.paused : texts.verdict.safeSoFar];
   if (page.isRecovering) return ["safe", texts.verdict.recovering];
-  if (rows.some((row) => row.chunksSealed > row.chunksAcknowledged)) return ["safe", texts.verdict.uploading];
-  if (rows.some((row) => row.chunksSealed > row.chunksVerified)) return ["safe", texts.verdict.verifying];
+  const rows = view.recordings;
+  const isAnyShort = (count) => rows.some((row) => row.chunksSealed - row.chunksParked > row[count]);
+  if (isAnyShort("chunksAcknowledged")) return ["safe", texts.verdict.uploading];
+  if (isAnyShort("chunksVerified")) return ["safe", texts.verdict.verifying];
+  if (rows.some((row) => row.chunksParked > 0)) return ["wait", texts.verdict.parked];
   return page.recordingId ? ["done", texts.verdict.verified] : ["", texts.verdict.nothing];
 }
 

@@ -10,7 +10,7 @@ export function show(page, state, recorder) {
   const isOpen = page.state === "recording" || page.state === "stopping";
   setText("state-text", page.isPaused && page.state === "recording" ? texts.state.paused : texts.state[page.state]);
   setText("elapsed", duration(recorder.elapsedMs()));
-  setText("verdict", page.state === "loading" || page.state === "failed" ? "" : page.verdict);
+  setText("verdict", page.verdict);
   element("verdict").dataset.kind = page.verdictKind;
   setText("start-text", state.booting.label);
   element("start-bar").value = state.booting.progress;
@@ -25,10 +25,13 @@ export function show(page, state, recorder) {
 
   setText("storage", state.view?.storage ?? "");
   element("free-space").hidden = !state.view?.bytesFreeable;
-  setText("free-space", texts.free(bytes(state.view?.bytesFreeable ?? 0)));
+  const freeable = bytes(state.view?.bytesFreeable ?? 0);
+  setText("free-space", texts.free(freeable));
+  element("free-space").title = texts.freeLabel(freeable);
   setText("server-text", page.serverWords);
   element("server").dataset.kind = page.serverKind;
-  element("recordings-empty").hidden = page.state === "loading" || (state.view?.recordings.length ?? 0) > 0;
+  element("recordings-section").hidden = !state.view;
+  element("recordings-empty").hidden = (state.view?.recordings.length ?? 0) > 0;
   showRecordings(element("recordings"), state.view?.recordings ?? [], page.liveId);
 }
 
@@ -46,6 +49,7 @@ export function showAttributes(page) {
 function showNotices(page, state) {
   setNotice("failure", page.failure);
   setText("failure-heading", texts.failure.heading);
+  setText("failure-kept", texts.failure.kept);
   setNotice("alarm", page.alarm);
   element("alarm-action").hidden = !page.isFileOffered;
   setText("keep-file", texts.keepFile);
@@ -64,7 +68,7 @@ function showPath(page) {
   };
   for (const [name, share] of Object.entries(steps)) {
     const step = element(`path-${name}`);
-    step.style.setProperty("--share", share);
+    step.style.setProperty("--share", Math.min(1, share));
     step.dataset.done = share >= 1;
     setText(step.lastElementChild, texts.path[name](page));
   }
