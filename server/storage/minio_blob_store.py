@@ -16,8 +16,7 @@ from itertools import islice, pairwise
 from typing import Any, Final, TypeVar
 
 import minio
-from minio.error import MinioException, S3Error
-from urllib3.exceptions import HTTPError
+from minio.error import S3Error
 
 from server.storage.blob_store import (
     LIST_PAGE_MAX,
@@ -27,7 +26,7 @@ from server.storage.blob_store import (
     BlobStoreUnavailableError,
 )
 from server.storage.bucket_settings import BucketSettings
-from server.storage.s3_client import PUT_S, create_bucket, make_client, translate_error
+from server.storage.s3_client import CALL_ERRORS, PUT_S, create_bucket, make_client, translate_error
 
 # More calls than that at once only queue inside the store, and each holds a thread and a connection.
 THREADS_DEFAULT: Final = 16
@@ -139,7 +138,7 @@ class MinioBlobStore:
                 return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except TimeoutError as error:
             raise BlobStoreUnavailableError(f"the store did not answer for {what} within {seconds:.0f} s") from error
-        except (MinioException, HTTPError, OSError) as error:
+        except CALL_ERRORS as error:
             raise translate_error(error, what) from error
 
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 import minio
 import urllib3
 from minio.error import MinioException, S3Error, ServerError
+from minio.helpers import check_bucket_name
 from urllib3.exceptions import HTTPError
 
 from server.storage.blob_store import (
@@ -35,6 +36,9 @@ _NEXT_STEP_OF_CODE: Final = {
     "AuthorizationHeaderMalformed": "the region is wrong: check HOLDFAST_S3_REGION",
     "RequestTimeTooSkewed": "this machine's clock differs from the store's: set the clock",
 }
+# What a call may raise. The SDK parses answers by hand: a proxy's page in place of an answer shows as a
+# ValueError, or, where it is no XML, as ElementTree's ParseError, which is a SyntaxError.
+CALL_ERRORS: Final = (MinioException, HTTPError, OSError, ValueError, SyntaxError)
 # Refusals in name that pass by themselves.
 _PASSING_CODES: Final = frozenset(
     {"RequestTimeout", "SlowDown", "TooManyRequests", "OperationAborted", "IncompleteBody"}
@@ -61,6 +65,12 @@ def make_client(settings: BucketSettings, connections: int) -> tuple[minio.Minio
         retries=False,
     )
     try:
+        check_bucket_name(settings.bucket)
+    except ValueError as error:
+        raise BlobStoreRefusedError(f"{error}: check HOLDFAST_S3_BUCKET") from error
+    try:
+        if not settings.endpoint:
+            raise ValueError("the endpoint is empty")
         client = minio.Minio(
             settings.endpoint,
             access_key=settings.access_key,
@@ -83,7 +93,7 @@ def create_bucket(settings: BucketSettings) -> None:
     except S3Error as error:
         if error.code != "BucketAlreadyOwnedByYou":
             raise translate_error(error, settings.bucket) from error
-    except (MinioException, HTTPError, OSError, ValueError) as error:
+    except CALL_ERRORS as error:
         raise translate_error(error, settings.bucket) from error
     finally:
         pool.clear()
@@ -99,7 +109,7 @@ def write_once(settings: BucketSettings) -> None:
     try:
         client.put_object(settings.bucket, key, io.BytesIO(b"first write"), len(b"first write"))
         client.remove_object(settings.bucket, key)
-    except (MinioException, HTTPError, OSError) as error:
+    except CALL_ERRORS as error:
         raise translate_error(error, key) from error
     finally:
         pool.clear()
@@ -124,8 +134,6 @@ def translate_error(error: Exception, what: str) -> BlobStoreError:
         return _translate_s3_error(error, what)
     if isinstance(error, ServerError):
         return _by_status(error.status_code, f"the store answered {error.status_code} for {what}")
-    if isinstance(error, ValueError):
-        return BlobStoreRefusedError(f"the store cannot be asked for {what}: {error}")
     return BlobStoreUnavailableError(f"the store did not answer for {what}: {type(error).__name__}: {error}")
 
 
