@@ -2,7 +2,7 @@
 
 import ast
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -11,6 +11,11 @@ from tests.tidy.source_files import ROOT, list_files, list_python, list_text, re
 
 PAGES = [path for path in list_files() if path.endswith(".md")]
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
+# `server/storage/pack_format.py`, `tests/tidy/`: what a page names of this repository.
+_PATH = re.compile(
+    r"`((?:protocol|client_py|server|web|web_build|scripts|tests|e2e|loadtest|docs|requirements)/[\w./-]*)`"
+)
+_BUILT = ("web/dist",)  # made by `make build`, never tracked
 _CODE_ROW = re.compile(r"^\| `([a-z-]+)` \| (\d{3}) \| (yes)? ?\|", re.MULTILINE)
 _SETTING = re.compile(r"\bHOLDFAST_[A-Z0-9_]+\b")
 
@@ -83,6 +88,17 @@ def test_no_link_is_dead(page: str) -> None:
     assert find_dead_links(read(page), PurePosixPath(page).parent) == []
 
 
+def find_dead_paths(page: str) -> list[str]:
+    """Files and folders of this repository that a page names and that are not there."""
+    named = [path for path in _PATH.findall(page) if not path.startswith(_BUILT)]
+    return [path for path in named if not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_named_file_is_gone(page: str) -> None:
+    assert find_dead_paths(read(page)) == []
+
+
 def test_every_word_of_the_makefile_is_in_the_readme_or_in_help() -> None:
     makefile = read("Makefile")
     words = set(re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)[0].split())
@@ -91,7 +107,7 @@ def test_every_word_of_the_makefile_is_in_the_readme_or_in_help() -> None:
     assert mentioned <= words
 
 
-def test_a_planted_gap_is_found(tmp_path: Path) -> None:
+def test_a_planted_gap_is_found() -> None:
     page = read("docs/PROTOCOL.md")
     assert find_undocumented_codes(page.replace("`overloaded` | 503", "`overloaded` | 500")) == ["overloaded"]
     assert find_undocumented_codes(page.replace("`chunk-differs` | 409 | yes", "`chunk-differs` | 409 | ")) == [
@@ -101,3 +117,4 @@ def test_a_planted_gap_is_found(tmp_path: Path) -> None:
     assert find_undocumented_codes(page + "\n| `invented` | 400 | | x |\n") == ["invented"]
     dead = "[a](nowhere.md) [b](PROTOCOL.md#nothing) ![c](no.png) [d](#none) [e](https://example.org/x) [f](FORMATS.md)"
     assert find_dead_links(dead, PurePosixPath("docs")) == ["nowhere.md", "PROTOCOL.md#nothing", "no.png", "#none"]
+    assert find_dead_paths("`server/gone.py` `tests/tidy/` `web/dist/x` `protocol/ids.py`") == ["server/gone.py"]
