@@ -1,0 +1,142 @@
+"""The command line: `holdfast serve | settings | migrate`.
+
+Exit codes: 0 well, 1 it could not be done (the last line says why and what to do), 2 wrong arguments or
+settings.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from server.setting_kinds import InvalidSettingError
+from server.settings import Settings, describe_settings, read_settings
+from server.version import SERVER_VERSION
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_WRONG_USE: Final = 2
+
+_DESCRIPTION: Final = "Holdfast records in a browser tab and does not lose what the page shows as saved."
+_EPILOG: Final = "Settings come from the environment (HOLDFAST_*); `holdfast settings` lists them."
+_SERVE: Final = """\
+Start the server: the embedded PostgreSQL and S3 where the environment names none, then the API processes.
+Runs until SIGTERM or Ctrl-C, which finish what was accepted (a second one ends at once).
+SIGUSR1 replaces the API processes, so that they load new code or a new page."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace, Settings], int] = options.run
+    try:
+        settings = read_settings()
+    except InvalidSettingError as error:
+        for line in str(error).splitlines():
+            _complain(line)
+        return EXIT_WRONG_USE
+    return run(options, settings)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="holdfast", description=_DESCRIPTION, epilog=_EPILOG)
+    parser.add_argument("--version", action="version", version=f"holdfast {SERVER_VERSION}")
+    words = parser.add_subparsers(title="words", required=True, metavar="WORD")
+
+    serve = words.add_parser(
+        "serve", help="start the server", description=_SERVE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    serve.add_argument(
+        "--adopt-bucket",
+        action="store_true",
+        help="join this bucket and this ledger, of which one holds no installation id, as they are",
+    )
+    serve.set_defaults(run=_serve)
+
+    settings = words.add_parser("settings", help="list the settings", description="Every setting and its value now.")
+    settings.add_argument("--json", action="store_true", help="as JSON")
+    settings.set_defaults(run=_list_settings)
+
+    migrate = words.add_parser(
+        "migrate",
+        help="bring the ledger's schema up to date",
+        description="Apply missing migrations to the ledger. `serve` does it at its start as well.",
+    )
+    migrate.add_argument("--json", action="store_true", help="as JSON")
+    migrate.set_defaults(run=_migrate)
+    return parser
+
+
+def _serve(options: argparse.Namespace, settings: Settings) -> int:
+    from server.logging_setup import set_up_logging
+    from server.supervisor import serve
+
+    set_up_logging(settings)
+    return _report(lambda: serve(settings, os.environ, adopts_bucket=options.adopt_bucket))
+
+
+def _list_settings(options: argparse.Namespace, _settings: Settings) -> int:
+    rows = describe_settings()
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return EXIT_OK
+    widths = [max(len(str(row[name])) for row in rows) for name in ("variable", "value")]
+    for row in rows:
+        mark = "*" if row["is_given"] else " "
+        print(f"{row['variable']:<{widths[0]}} {mark} {row['value']:<{widths[1]}}  {row['help']}".rstrip())
+    print("\n* given by the environment")
+    return EXIT_OK
+
+
+def _migrate(options: argparse.Namespace, settings: Settings) -> int:
+    from server.logging_setup import set_up_logging
+    from server.preparation import embedded_services, migrate, needs_embedded
+    from server.storage.migrations import Migration
+
+    def apply() -> list[Migration]:
+        if not needs_embedded(settings, wants_bucket=False):
+            assert settings.database_url is not None
+            return migrate(settings.database_url)
+        with embedded_services(settings, wants_bucket=False) as services:
+            return migrate(services.database_url)
+
+    def run() -> None:
+        applied = apply()
+        if options.json:
+            print(json.dumps({"applied": [{"version": done.version, "name": done.name} for done in applied]}))
+        else:
+            print(f"{len(applied)} applied: the schema is up to date" if applied else "the schema is up to date")
+
+    set_up_logging(settings)
+    return _report(run)
+
+
+def _report(run: Callable[[], None]) -> int:
+    """Run it; errors that an operator can act on become one message and exit code 1."""
+    from server.listening import PortError
+    from server.services.errors import EmbeddedServiceError
+    from server.storage.blob_store import BlobStoreError
+    from server.storage.ledger import LedgerError
+    from server.worker_pool import WorkersFailedError
+
+    try:
+        run()
+    except (PortError, EmbeddedServiceError, WorkersFailedError) as error:
+        _complain(str(error))
+    except LedgerError as error:
+        _complain(f"the ledger: {error}. Check HOLDFAST_DATABASE_URL and the database")
+    except BlobStoreError as error:
+        _complain(f"the bucket: {error}. Check HOLDFAST_S3_* and the S3 service")
+    else:
+        return EXIT_OK
+    return EXIT_FAILED
+
+
+def _complain(message: str) -> None:
+    print(f"holdfast: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

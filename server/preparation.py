@@ -1,0 +1,90 @@
+"""What stands before the first worker may run: stores that answer, a schema, one installation.
+
+Used by `holdfast serve` and `holdfast migrate`; each raises the error of the layer that failed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+from server.embedded import EmbeddedServices
+from server.installation import establish_installation, write_probe
+from server.settings import Settings
+from server.storage.migrations import Migration, apply_migrations
+from server.storage.minio_blob_store import MinioBlobStore
+from server.storage.postgres_ledger import PostgresLedger
+
+_log = logging.getLogger(__name__)
+
+
+def needs_embedded(settings: Settings, *, wants_bucket: bool = True) -> bool:
+    """Whether the environment leaves a store to us."""
+    return settings.database_url is None or (wants_bucket and settings.bucket is None)
+
+
+def embedded_services(settings: Settings, *, wants_bucket: bool = True) -> EmbeddedServices:
+    """The services that the environment does not name, not started yet."""
+    return EmbeddedServices(
+        settings.data_dir,
+        wants_database=settings.database_url is None,
+        wants_bucket=wants_bucket and settings.bucket is None,
+        on_progress=_log.info,
+    )
+
+
+def with_services(settings: Settings, services: EmbeddedServices) -> Settings:
+    """The settings with the addresses of the started services where none were given."""
+    return replace(
+        settings,
+        database_url=settings.database_url or services.database_url,
+        bucket=settings.bucket or services.bucket,
+    )
+
+
+def migrate(database_url: str) -> list[Migration]:
+    """Bring the schema up to date; what was applied. Raises `LedgerError`."""
+    return apply_migrations(database_url, on_progress=_log.info)
+
+
+def join_stores(settings: Settings, *, adopts_bucket: bool) -> None:
+    """Establish the installation and warm both stores up. Raises `LedgerError` or `BlobStoreError`.
+
+    A mismatch is only said: the server runs on, answers `store-mismatch`, and heals without a restart
+    when the right store comes back.
+    """
+    asyncio.run(_join_stores(settings, adopts_bucket))
+
+
+async def _join_stores(settings: Settings, adopts_bucket: bool) -> None:
+    if settings.database_url is None or settings.bucket is None:
+        raise ValueError("both stores are needed: start the embedded services first")
+    async with AsyncExitStack() as stack:
+        ledger = await PostgresLedger.open(settings.database_url)
+        stack.push_async_callback(ledger.close)
+        store = MinioBlobStore(settings.bucket)
+        stack.push_async_callback(store.close)
+        verdict = await establish_installation(ledger, store, adopts_bucket=adopts_bucket)
+        if verdict.is_matched:
+            await write_probe(ledger, store)
+        else:
+            _log.error(f"store-mismatch: {verdict.detail}", extra={"next_step": verdict.next_step})
+
+
+def environ_of_workers(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` with everything settled that was left to us: stores, port and public address."""
+    if settings.database_url is None or settings.bucket is None:
+        raise ValueError("both stores are needed: start the embedded services first")
+    bucket = settings.bucket
+    return {
+        **environ,
+        "HOLDFAST_PORT": str(settings.port),
+        "HOLDFAST_PUBLIC_URL": settings.public_url,
+        "HOLDFAST_DATABASE_URL": settings.database_url,
+        "HOLDFAST_S3_ENDPOINT": f"{'https' if bucket.is_secure else 'http'}://{bucket.endpoint}",
+        "HOLDFAST_S3_ACCESS_KEY": bucket.access_key,
+        "HOLDFAST_S3_SECRET_KEY": bucket.secret_key,
+        "HOLDFAST_S3_BUCKET": bucket.bucket,
+        "HOLDFAST_S3_REGION": bucket.region,
+    }
