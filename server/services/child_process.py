@@ -55,6 +55,8 @@ class ChildProcess:
     log_dir: Path
     stop_steps: Sequence[StopStep]
     run_as: RunAs = RunAs()
+    # Sent when the server dies without stopping it; None: the first of the steps.
+    death_signal: signal.Signals | None = None
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -75,7 +77,7 @@ class ChildProcess:
         order = {
             "argv": list(argv),
             "parent": os.getpid(),
-            "death_signal": int(self.stop_steps[0].signal),
+            "death_signal": int(self.death_signal or self.stop_steps[0].signal),
             "user": self.run_as.user,
             "group": self.run_as.group,
             "capability": self.run_as.capability,

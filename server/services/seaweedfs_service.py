@@ -79,6 +79,8 @@ class SeaweedfsService:
             run_dir=directory.make("run"),
             log_dir=directory.make("logs"),
             stop_steps=_STOP_STEPS,
+            # Without a server nobody would end its 15 s of waiting, and the next start should not meet it.
+            death_signal=signal.SIGKILL,
         )
 
     @property
