@@ -7,6 +7,7 @@ settings.
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -78,6 +79,8 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _list_settings(options: argparse.Namespace, _settings: Settings) -> int:
+    # `holdfast settings | head` is no error.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     rows = describe_settings()
     if options.json:
         print(json.dumps(rows, indent=2))

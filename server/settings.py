@@ -103,8 +103,16 @@ class Settings:
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings in this environment. Raises `InvalidSettingError` with one sentence."""
-    values = {setting.variable: _read_one(setting, environ) for setting in SETTINGS}
+    """The settings in this environment. Raises `InvalidSettingError` with a line for each variable that is wrong."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for setting in SETTINGS:
+        try:
+            values[setting.variable] = _read_one(setting, environ)
+        except InvalidSettingError as error:
+            problems.append(str(error))
+    if problems:
+        raise InvalidSettingError("\n".join(problems))
     settings = Settings(
         host=values["HOLDFAST_HOST"],
         port=values["HOLDFAST_PORT"],
