@@ -28,8 +28,8 @@ _log = logging.getLogger(__name__)
 
 # Four of the largest chunks, or some packs: reading back must not need more memory than ingest leaves.
 READ_BACK_BYTES_MAX: Final = 32 * MIB
-# One process asks the bucket for at most so many objects at once; more only queue up in the store's client.
-CHECKS_AT_ONCE: Final = 16
+# Half of the threads that the store's adapter has: looking must leave room for what is being stored.
+CHECKS_AT_ONCE: Final = 8
 
 ChunkKey = tuple[UUID, int]
 

@@ -1,7 +1,7 @@
 """Verification: what a client may believe of the chunks it still holds (I1).
 
-A chunk is `verified` only where its row says so much and its object was read back whole, or answers a
-HEAD since. A call is bounded in objects and in time; what it did not reach is `pending`, and never
+A chunk is `verified` only where its row holds the claimed content and its object was read back whole, or
+answers a HEAD since. A call is bounded in objects read back and in time; what it did not reach is `pending`, and never
 `missing`: only a chunk that the ledger now asks for again is called missing.
 """
 
@@ -23,7 +23,7 @@ from server.storage.ledger import Ledger, LocatedChunk
 class _Call:
     """What is left of one call's bounds."""
 
-    objects_left: int
+    read_backs_left: int
     deadline_s: float  # of the event loop's clock
 
 
@@ -74,7 +74,7 @@ class Verifier:
         """Read back the objects of these chunks, as many as one call's bounds allow; the ledger notes the outcome."""
         call = self._begin_call()
         for page in _split(indexes, VERIFY_CHUNKS_MAX):
-            if not call.objects_left or self._now_s() >= call.deadline_s:
+            if not call.read_backs_left or self._now_s() >= call.deadline_s:
                 return
             located = await self._ledger.find_chunks(recording_id, page)
             unverified = [
@@ -88,17 +88,23 @@ class Verifier:
         return _Call(VERIFY_OBJECTS_MAX, self._now_s() + self._duration_s_max)
 
     async def _check_objects(self, rows: Iterable[LocatedChunk], call: _Call) -> dict[UUID, ObjectCheck]:
-        """The checks that ended in time, by object_id, in the order of `rows`."""
-        objects = list({row.object.object_id: row for row in rows}.values())[: call.objects_left]
-        call.objects_left -= len(objects)
+        """The checks that ended in time, by object_id.
+
+        Objects to be read back come first: each is read once and then is only a HEAD, so that asking the
+        same again and again reaches every chunk.
+        """
+        objects = {row.object.object_id: row for row in rows}.values()
+        unverified = [row for row in objects if row.object.verified_at is None][: call.read_backs_left]
+        call.read_backs_left -= len(unverified)
+        chosen = [*unverified, *(row for row in objects if row.object.verified_at is not None)]
         checks: dict[UUID, ObjectCheck] = {}
-        waiting = iter(objects)
+        waiting = iter(chosen)
 
         async def work() -> None:
             for row in waiting:
                 checks[row.object.object_id] = await self._checks.check(row)
 
-        workers = [asyncio.create_task(work()) for _ in range(min(CHECKS_AT_ONCE, len(objects)))]
+        workers = [asyncio.create_task(work()) for _ in range(min(CHECKS_AT_ONCE, len(chosen)))]
         if not workers:
             return checks
         try:
