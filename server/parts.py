@@ -1,12 +1,14 @@
 """What the routes work with, put together once: the stores and everything that stands on them."""
 
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from server.ingest.flush import Flusher
+from server.ingest.group_ingest import GroupIngest
 from server.ingest.ingest import Ingest
-from server.ingest.plain_ingest import PlainIngest
 from server.ingest.waiting import Waiting
 from server.installation_watch import InstallationWatch
 from server.metrics import Metrics
@@ -46,7 +48,18 @@ class Parts:
     reader: Reader
 
 
-def build_parts(settings: Settings, ledger: Ledger, store: BlobStore, metrics: Metrics) -> Parts:
+def stop_worker() -> None:
+    """Drain and end; the supervisor starts another."""
+    signal.raise_signal(signal.SIGTERM)
+
+
+def build_parts(
+    settings: Settings,
+    ledger: Ledger,
+    store: BlobStore,
+    metrics: Metrics,
+    stop_worker: Callable[[], None] = stop_worker,
+) -> Parts:
     """Everything over these two stores; nothing is opened or asked yet."""
     installation = InstallationWatch(ledger, store)
     waiting = Waiting(bytes_max=settings.bytes_waiting_max, chunks_max=settings.chunks_waiting_max)
@@ -57,13 +70,14 @@ def build_parts(settings: Settings, ledger: Ledger, store: BlobStore, metrics: M
         installation=installation,
         readiness=Readiness(ledger, store, installation, waiting),
         waiting=waiting,
-        ingest=PlainIngest(
-            ledger,
-            store,
+        ingest=GroupIngest(
+            Flusher(ledger, store, put_and_commit_s=PUT_S + COMMIT_S),
+            pack_chunk_bytes_max=settings.pack_chunk_max_bytes,
+            flushes_in_flight_max=settings.flushes_in_flight_max,
             puts_in_flight_max=settings.puts_in_flight_max,
             timeout_s=settings.ingest_timeout_s,
-            put_timeout_s=PUT_S,
-            commit_s=COMMIT_S,
+            put_and_commit_s=PUT_S + COMMIT_S,
+            stop_worker=stop_worker,
         ),
         registrar=Registrar(ledger, store, confirm_installation=installation.confirm),
         verifier=verifier,
@@ -81,6 +95,8 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     async with AsyncExitStack() as stack:
         ledger = await PostgresLedger.open(settings.database_url)
         stack.push_async_callback(ledger.close)
-        store = MinioBlobStore(settings.bucket, threads=settings.puts_in_flight_max + _READING_THREADS)
+        store = MinioBlobStore(
+            settings.bucket, threads=settings.flushes_in_flight_max + settings.puts_in_flight_max + _READING_THREADS
+        )
         stack.push_async_callback(store.close)
         yield build_parts(settings, ledger, store, metrics)

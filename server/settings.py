@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from protocol.limits import PACK_CHUNK_MAX_BYTES
 from server.setting_kinds import (
     InvalidSettingError,
     Parse,
@@ -58,6 +59,13 @@ SETTINGS: Final = (
     Setting("HOLDFAST_S3_REGION", parse_text, "us-east-1", "its region"),
     # At least one attempt to store (6 s) and a COMMIT with its settling (10 s) must fit.
     Setting("HOLDFAST_INGEST_TIMEOUT_S", seconds(16, 300), "20", "from a chunk's last byte to its answer"),
+    Setting(
+        "HOLDFAST_PACK_CHUNK_MAX_BYTES",
+        whole_number(0, 1024 * 1024),
+        str(PACK_CHUNK_MAX_BYTES),
+        "chunks up to this size share objects; 0: an object a chunk",
+    ),
+    Setting("HOLDFAST_FLUSHES_IN_FLIGHT_MAX", whole_number(1, 64), "3", "packs that a worker stores at once"),
     Setting("HOLDFAST_PUTS_IN_FLIGHT_MAX", whole_number(1, 1_024), "16", "objects a worker stores at once"),
     Setting(
         "HOLDFAST_BYTES_WAITING_MAX",
@@ -86,6 +94,8 @@ class Settings:
     database_url: str | None = field(repr=False)
     bucket: BucketSettings | None
     ingest_timeout_s: float
+    pack_chunk_max_bytes: int
+    flushes_in_flight_max: int
     puts_in_flight_max: int
     bytes_waiting_max: int
     chunks_waiting_max: int
@@ -122,6 +132,8 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         database_url=values["HOLDFAST_DATABASE_URL"] or None,
         bucket=_read_bucket(values),
         ingest_timeout_s=values["HOLDFAST_INGEST_TIMEOUT_S"],
+        pack_chunk_max_bytes=values["HOLDFAST_PACK_CHUNK_MAX_BYTES"],
+        flushes_in_flight_max=values["HOLDFAST_FLUSHES_IN_FLIGHT_MAX"],
         puts_in_flight_max=values["HOLDFAST_PUTS_IN_FLIGHT_MAX"],
         bytes_waiting_max=values["HOLDFAST_BYTES_WAITING_MAX"],
         chunks_waiting_max=values["HOLDFAST_CHUNKS_WAITING_MAX"],

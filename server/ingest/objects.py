@@ -1,31 +1,42 @@
-"""Which bucket object a single chunk becomes; each says by itself which chunk it holds (I8).
+"""Which bucket object the chunks of one flush become; each object says by itself which chunks it holds (I8).
 
-A recording's chunk says it in its key. A loose chunk becomes a pack of one, because its chunkId must
-be in the bucket too and may be longer than a key can take.
+A recording's chunk that goes alone says it in its key. Chunks that go together become a pack, and so does
+a loose chunk that goes alone: its chunkId must be in the bucket and may be longer than a key can take.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from server.ingest.ingest import IncomingChunk
+from server.ingest.checked_chunk import CheckedChunk
 from server.storage.keys import ChunkKey, PackKey
 from server.storage.pack_format import PackChunk, build_pack
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltObject:
-    """A whole object; the chunk's bytes stand in `body` from `offset`."""
+    """A whole object without its id; the chunks' bytes stand in `body` from `offsets`, in their order."""
 
-    key: str
     body: bytes = field(repr=False)
-    offset: int
+    offsets: list[int]
+    sole: CheckedChunk | None  # the chunk whose bytes the object is; None for a pack
+
+    def key_of(self, object_id: UUID) -> str:
+        """The key under a fresh id; every attempt to store it takes another (I11)."""
+        if self.sole is None:
+            return PackKey(object_id).text
+        chunk, digest = self.sole
+        return ChunkKey(chunk.recording_id, chunk.chunk_index, chunk.run, digest, object_id).text
 
 
-def build_object(chunk: IncomingChunk, digest: bytes, object_id: UUID) -> BuiltObject:
-    """The object for one chunk under a fresh id; `digest` has been checked against the body."""
-    if chunk.chunk_id is None:
-        key = ChunkKey(chunk.recording_id, chunk.chunk_index, chunk.run, digest, object_id)
-        return BuiltObject(key.text, chunk.body, 0)
-    packed = PackChunk(chunk.recording_id, chunk.chunk_index, chunk.run, digest, chunk.body, chunk.chunk_id)
-    body, (offset,) = build_pack([packed])
-    return BuiltObject(PackKey(object_id).text, body, offset)
+def build_object(chunks: Sequence[CheckedChunk]) -> BuiltObject:
+    """The object of at least one chunk."""
+    first = chunks[0]
+    if len(chunks) == 1 and first.chunk.chunk_id is None:
+        return BuiltObject(first.chunk.body, [0], first)
+    packed = [
+        PackChunk(chunk.recording_id, chunk.chunk_index, chunk.run, digest, chunk.body, chunk.chunk_id)
+        for chunk, digest in chunks
+    ]
+    body, offsets = build_pack(packed)
+    return BuiltObject(body, offsets, None)

@@ -24,6 +24,9 @@ from protocol.wire import IndexGap, ManifestEntry
 # A page, and one row more to see whether another page follows.
 LIST_ROWS_MAX: Final = PAGE_ROWS_MAX + 1
 
+# One flush looks all its keys up at once.
+FIND_ROWS_MAX: Final = 4_096
+
 
 class LedgerError(Exception):
     """Root of what a ledger raises.
@@ -189,6 +192,12 @@ def check_page_limit(limit: int) -> None:
         raise ValueError(f"a listing gives 1 to {LIST_ROWS_MAX} rows at once, asked for {limit}")
 
 
+def check_key_count(count: int) -> None:
+    """Raise `ValueError` for more keys at once than FIND_ROWS_MAX (I6)."""
+    if count > FIND_ROWS_MAX:
+        raise ValueError(f"at most {FIND_ROWS_MAX} rows at once, asked for {count}")
+
+
 class Ledger(Protocol):
     """One PostgreSQL database, or its stand-in. Every `limit` is 1..LIST_ROWS_MAX."""
 
@@ -254,6 +263,10 @@ class Ledger(Protocol):
         are not version 7) need no recording. Objects with an entry that no row points to get
         `has_waste`. A complete recording takes only chunks of its manifest.
         """
+        ...
+
+    async def find_rows(self, keys: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], StoredChunk]:
+        """The rows that exist among these (recording_id, chunk_index), of any recordings; at most FIND_ROWS_MAX."""
         ...
 
     async def find_chunks(self, recording_id: UUID, indexes: Sequence[int]) -> dict[int, LocatedChunk]:

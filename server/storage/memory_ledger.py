@@ -24,6 +24,7 @@ from server.storage.ledger import (
     StoredChunk,
     StoredObject,
     StoredRecording,
+    check_key_count,
     check_page_limit,
 )
 from server.storage.memory_rows import ChunkTable, FindingRow, ObjectRow, RecordingRow, key_of
@@ -123,6 +124,10 @@ class MemoryLedger:
             self.objects.setdefault(new.object_id, ObjectRow(stored))
         now = self.now()
         return [self._acknowledge_one(chunk, now) for chunk in chunks]
+
+    async def find_rows(self, keys: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], StoredChunk]:
+        check_key_count(len(keys))
+        return {key: row for key in keys if (row := self.chunks.find(key)) is not None}
 
     async def find_chunks(self, recording_id: UUID, indexes: Sequence[int]) -> dict[int, LocatedChunk]:
         if len(indexes) > VERIFY_CHUNKS_MAX:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from protocol.limits import VERIFY_CHUNKS_MAX
 from protocol.states import FindingKind
-from server.storage.ledger import LocatedChunk, StoredChunk, check_page_limit
+from server.storage.ledger import LocatedChunk, StoredChunk, check_key_count, check_page_limit
 from server.storage.postgres_arrays import int4_column, int8_column, uuid_column
 from server.storage.postgres_connection import PostgresConnections
 from server.storage.postgres_rows import CHUNK_COLUMNS, OBJECT_COLUMNS, read_chunk_row, read_located_row
@@ -14,6 +14,11 @@ from server.storage.postgres_rows import CHUNK_COLUMNS, OBJECT_COLUMNS, read_chu
 _SELECT_LOCATED: Final = f"""
     select {CHUNK_COLUMNS}, {OBJECT_COLUMNS} from chunks join objects using (object_id)
     where chunks.recording_id = %s and chunks.chunk_index = any(%s::int4[])
+"""  # noqa: S608 - constants only
+# A join, not `in`: one index probe a key, and the planner never scans the table.
+_SELECT_ROWS: Final = f"""
+    select {CHUNK_COLUMNS} from unnest(%s::uuid[], %s::int4[]) as k (recording_id, chunk_index)
+    join chunks using (recording_id, chunk_index)
 """  # noqa: S608 - constants only
 _LIST: Final = f"""
     select {CHUNK_COLUMNS} from chunks where recording_id = %s and chunk_index > %s order by chunk_index limit %s
@@ -77,6 +82,16 @@ async def find_chunks(
     rows = await connections.fetch(_SELECT_LOCATED, (recording_id, int4_column(indexes)))
     located = map(read_located_row, rows)
     return {item.chunk.chunk_index: item for item in located}
+
+
+async def find_rows(
+    connections: PostgresConnections, keys: Sequence[tuple[UUID, int]]
+) -> dict[tuple[UUID, int], StoredChunk]:
+    """See `Ledger.find_rows`."""
+    check_key_count(len(keys))
+    columns = (uuid_column([key[0] for key in keys]), int4_column([key[1] for key in keys]))
+    rows = map(read_chunk_row, await connections.fetch(_SELECT_ROWS, columns))
+    return {(row.recording_id, row.chunk_index): row for row in rows}
 
 
 async def list_chunks(

@@ -88,6 +88,9 @@ class PostgresLedger:
     async def acknowledge(self, objects: Sequence[NewObject], chunks: Sequence[NewChunk]) -> list[Outcome]:
         return await postgres_acknowledge.acknowledge(self._connections, objects, chunks)
 
+    async def find_rows(self, keys: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], StoredChunk]:
+        return await postgres_chunks.find_rows(self._connections, keys)
+
     async def find_chunks(self, recording_id: UUID, indexes: Sequence[int]) -> dict[int, LocatedChunk]:
         return await postgres_chunks.find_chunks(self._connections, recording_id, indexes)
 

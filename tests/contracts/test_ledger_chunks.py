@@ -7,7 +7,7 @@ import pytest
 from protocol.errors import ErrorCode
 from protocol.limits import VERIFY_CHUNKS_MAX
 from protocol.states import ChunkState, FindingKind, ObjectState
-from server.storage.ledger import Acknowledged, Ledger, Refused
+from server.storage.ledger import FIND_ROWS_MAX, Acknowledged, Ledger, Refused
 from tests.contracts.ledger_values import (
     CHUNK_BYTES,
     accepted,
@@ -98,6 +98,24 @@ async def test_chunks_of_many_recordings_share_an_object(ledger: Ledger) -> None
         accepted(outcome)
     rows = await ledger.list_chunks_of_object(stored.object_id)
     assert [row.recording_id for row in rows] == [recording_id_of(number) for number in (1, 2, 3)]
+
+
+async def test_rows_of_many_recordings_are_found_at_once(ledger: Ledger) -> None:
+    stored = object_of(1)
+    for number in (1, 2):
+        await register(ledger, number)
+    chunks = [chunk_of(0, stored, recording=1), chunk_of(1, stored, recording=2), loose_chunk_of("loose", stored)]
+    outcomes = await ledger.acknowledge([stored], chunks)
+    keys = [(chunk.recording_id, chunk.chunk_index) for chunk in chunks]
+    assert await ledger.find_rows([*keys, (recording_id_of(1), 1), (recording_id_of(9), 0)]) == {
+        key: accepted(outcome).chunk for key, outcome in zip(keys, outcomes, strict=True)
+    }
+    assert await ledger.find_rows([]) == {}
+
+
+async def test_more_rows_than_one_flush_needs_are_refused(ledger: Ledger) -> None:
+    with pytest.raises(ValueError, match="at most"):
+        await ledger.find_rows([(recording_id_of(1), index) for index in range(FIND_ROWS_MAX + 1)])
 
 
 async def test_a_chunk_of_an_unknown_recording_is_refused(ledger: Ledger) -> None:

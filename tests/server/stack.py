@@ -62,7 +62,7 @@ class Stack:
 @asynccontextmanager
 async def running_stack(settings: Settings, ledger: Ledger, store: BlobStore) -> AsyncIterator[Stack]:
     """The application with its lifespan over these stores, which already belong together."""
-    parts = build_parts(settings, ledger, store, Metrics())
+    parts = build_parts(settings, ledger, store, Metrics(), stop_worker=lambda: None)
     app = create_app(settings, parts)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
     async with _running(app), httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:

@@ -1,4 +1,4 @@
-"""The order of the durable steps, with stores that fail at each of them."""
+"""The order of the durable steps for one chunk, without packing, with stores that fail at each of them."""
 
 import asyncio
 import hashlib
@@ -11,8 +11,9 @@ import pytest
 from protocol.errors import ErrorCode
 from protocol.ids import loose_recording_id
 from protocol.states import FindingKind
+from server.ingest.flush import Flusher
+from server.ingest.group_ingest import GroupIngest
 from server.ingest.ingest import IncomingChunk
-from server.ingest.plain_ingest import PlainIngest
 from server.ingest.voids import Void
 from server.ingest.waiting import Place, Waiting
 from server.refusal import Refusal
@@ -32,14 +33,19 @@ class Bench:
     def __init__(self, **options: float) -> None:
         self.store, self.ledger = FaultyBlobStore(), FaultyLedger()
         self.waiting = Waiting(bytes_max=1_000_000, chunks_max=100)
-        self.ingest = PlainIngest(
-            self.ledger,
-            self.store,
+        self.stops = 0
+        self.ingest = GroupIngest(
+            Flusher(self.ledger, self.store, put_and_commit_s=11),
+            pack_chunk_bytes_max=0,
+            flushes_in_flight_max=3,
             puts_in_flight_max=int(options.get("puts_in_flight_max", 4)),
             timeout_s=options.get("timeout_s", 20),
-            put_timeout_s=6,
-            commit_s=5,
+            put_and_commit_s=11,
+            stop_worker=self._stop,
         )
+
+    def _stop(self) -> None:
+        self.stops += 1
 
     async def register(self) -> None:
         await self.ledger.register_recording(

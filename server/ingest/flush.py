@@ -1,0 +1,166 @@
+"""One flush: the durable steps from checked chunks to their answers, for many chunks at once (I2, I3).
+
+    1 look up      a row stands already: its receipt again, or a refusal; nothing of that is stored
+    2 build        one object of the rest: a pack, or a single chunk's own
+    3 PUT          under a key that nobody has used (I11); a failed one once more, under another
+    4 COMMIT       the object's row and the chunks' rows, in one transaction
+    5 void         entries that lost a race are noted in the bucket before anyone hears of it
+    6 answer       each chunk by itself: one that is refused never fails its neighbours
+
+The caller runs it in a task of its own, so that a client that disconnects cancels nothing.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+from uuid import UUID
+
+from protocol.errors import ErrorCode
+from protocol.ids import is_recording_id
+from protocol.states import ChunkState
+from server.ingest.checked_chunk import CheckedChunk
+from server.ingest.objects import BuiltObject, build_object
+from server.ingest.voids import store_void
+from server.refusal import Refusal
+from server.refusals import absent_recording, chunk_differs, chunk_disputed, recording_complete
+from server.storage.blob_store import BlobStore, BlobStoreError, BlobStoreUnavailableError
+from server.storage.keys import new_uuid7
+from server.storage.ledger import Acknowledged, Ledger, NewChunk, NewObject, Refused, StoredChunk
+
+# Outcomes whose bytes must never be adopted by an audit or a rebuild. A deleted recording has its tombstone, an
+# unknown one may still be registered, and of a dispute both copies are kept.
+_VOIDED: Final = frozenset({ErrorCode.CHUNK_DIFFERS, ErrorCode.RECORDING_COMPLETE})
+
+
+# A chunk's answer. The store's error is that of a void which could not be stored: the sender tries again.
+Answer = Acknowledged | Refusal | BlobStoreError
+
+
+class Flusher:
+    """Runs flushes; holds no state between them."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: BlobStore,
+        *,
+        put_and_commit_s: float,
+        new_object_id: Callable[[], UUID] = new_uuid7,
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._put_and_commit_s = put_and_commit_s
+        self._new_object_id = new_object_id
+
+    async def flush(self, chunks: Sequence[CheckedChunk], deadline_s: float) -> list[Answer]:
+        """The answers in order; the chunks' keys are distinct and all of them become one object.
+
+        `deadline_s` is loop time: a PUT is tried again only where it leaves time for PUT and COMMIT.
+        Raises `BlobStoreError` or `LedgerError` where the whole flush failed: nothing of it is acknowledged.
+        """
+        answers = await self._look_up(chunks)
+        fresh = [checked for checked in chunks if checked.chunk.key not in answers]
+        if fresh:
+            answers |= await self._store_and_acknowledge(fresh, deadline_s)
+        return [answers[checked.chunk.key] for checked in chunks]
+
+    async def _look_up(self, chunks: Sequence[CheckedChunk]) -> dict[tuple[UUID, int], Answer]:
+        """What the ledger knows already. It keeps bytes out of the bucket; the COMMIT decides all the same."""
+        rows = await self._ledger.find_rows([checked.chunk.key for checked in chunks])
+        answers: dict[tuple[UUID, int], Answer] = {}
+        strangers: set[UUID] = set()
+        for checked in chunks:
+            row = rows.get(checked.chunk.key)
+            if row is not None:
+                answer = _judge(row, checked)
+                if answer is not None:
+                    answers[checked.chunk.key] = answer
+            elif is_recording_id(checked.chunk.recording_id):
+                strangers.add(checked.chunk.recording_id)
+        for recording_id in sorted(strangers):
+            if await self._ledger.find_recording_document(recording_id) is None:
+                refusal = absent_recording(recording_id, await self._ledger.find_recording(recording_id))
+                for checked in chunks:
+                    if checked.chunk.recording_id == recording_id:
+                        answers.setdefault(checked.chunk.key, refusal)
+        return answers
+
+    async def _store_and_acknowledge(
+        self, fresh: Sequence[CheckedChunk], deadline_s: float
+    ) -> dict[tuple[UUID, int], Answer]:
+        built = build_object(fresh)
+        stored = await self._put(built, deadline_s)
+        rows = [
+            NewChunk(
+                checked.chunk.recording_id,
+                checked.chunk.chunk_index,
+                checked.chunk.run,
+                stored.object_id,
+                offset,
+                len(checked.chunk.body),
+                checked.digest,
+                checked.chunk.chunk_id,
+            )
+            for checked, offset in zip(fresh, built.offsets, strict=True)
+        ]
+        outcomes = await self._ledger.acknowledge([stored], rows)
+        answers: dict[tuple[UUID, int], Answer] = {}
+        refused: list[tuple[NewChunk, Refused]] = []
+        for row, outcome in zip(rows, outcomes, strict=True):
+            if isinstance(outcome, Acknowledged):
+                answers[row.recording_id, row.chunk_index] = outcome
+            else:
+                refused.append((row, outcome))
+        if refused:
+            answers |= await self._refuse(stored.object_id, refused)
+        return answers
+
+    async def _put(self, built: BuiltObject, deadline_s: float) -> NewObject:
+        try:
+            return await self._put_once(built)
+        except BlobStoreUnavailableError:
+            # It may have been stored all the same: then it is an orphan with the same content, which does no harm.
+            if asyncio.get_running_loop().time() + self._put_and_commit_s > deadline_s:
+                raise
+            return await self._put_once(built)
+
+    async def _put_once(self, built: BuiltObject) -> NewObject:
+        object_id = self._new_object_id()
+        key = built.key_of(object_id)
+        return NewObject(object_id, key, len(built.body), await self._store.put(key, built.body))
+
+    async def _refuse(
+        self, object_id: UUID, refused: Sequence[tuple[NewChunk, Refused]]
+    ) -> dict[tuple[UUID, int], Answer]:
+        losers = [row for row, outcome in refused if outcome.code in _VOIDED]
+        failure: BlobStoreError | None = None
+        if losers:
+            try:
+                await store_void(self._store, object_id, losers)
+            except BlobStoreError as error:
+                failure = error
+        answers: dict[tuple[UUID, int], Answer] = {}
+        for row, outcome in refused:
+            is_unvoided = failure is not None and outcome.code in _VOIDED
+            answers[row.recording_id, row.chunk_index] = (
+                failure if failure is not None and is_unvoided else await self._explain(outcome, row)
+            )
+        return answers
+
+    async def _explain(self, refused: Refused, row: NewChunk) -> Refusal:
+        if refused.code is ErrorCode.CHUNK_DIFFERS and refused.existing is not None:
+            return chunk_differs(refused.existing)
+        if refused.code is ErrorCode.CHUNK_DISPUTED:
+            return chunk_disputed(row.recording_id, row.chunk_index)
+        if refused.code is ErrorCode.RECORDING_COMPLETE:
+            return recording_complete(row.recording_id, row.chunk_index)
+        return absent_recording(row.recording_id, await self._ledger.find_recording(row.recording_id))
+
+
+def _judge(row: StoredChunk, checked: CheckedChunk) -> Answer | None:
+    """What the row says of a chunk sent again; None where it is to be stored (again)."""
+    if row.state is ChunkState.DISPUTED:
+        return chunk_disputed(row.recording_id, row.chunk_index)
+    if not row.has_content_of(checked.chunk.run, len(checked.chunk.body), checked.digest):
+        return chunk_differs(row)
+    return Acknowledged(row, is_new=False) if row.state is ChunkState.STORED else None

@@ -1,0 +1,209 @@
+"""Group commit: chunks that arrive together share one object and one transaction.
+
+A flush begins when a slot is free, not by a timer: at low load a chunk waits for one PUT and one
+COMMIT, and at high load the batches grow by themselves. Chunks up to `pack_chunk_bytes_max` share
+flushes; larger ones go alone, in slots of their own, so that neither holds up the other.
+
+While a chunk waits or is in flight, others with its key wait behind it, so that two of one process
+never race each other (I3). Every queue is bounded by the caller's `Waiting` (I6).
+"""
+
+import asyncio
+import copy
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from protocol.errors import ErrorCode
+from server.ingest.checked_chunk import CheckedChunk, check_chunk
+from server.ingest.flush import Answer, Flusher
+from server.ingest.ingest import IncomingChunk
+from server.ingest.waiting import Place
+from server.refusal import Refusal
+from server.refusals import chunk_differs
+from server.storage.blob_store import BlobStoreError
+from server.storage.ledger import Acknowledged, LedgerError
+
+_log = logging.getLogger(__name__)
+
+_RETRY_AFTER_S: Final = 1
+# One transaction of so many rows commits in about 30 ms; a larger one would hold up its first chunk.
+FLUSH_CHUNKS_MAX: Final = 1_024
+# A PUT of 4 MiB takes about as long as that transaction.
+FLUSH_BYTES_MAX: Final = 4 * 1024 * 1024
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A chunk on its way, who waits for its answer, and those with the same key behind it."""
+
+    checked: CheckedChunk
+    place: Place
+    deadline_s: float
+    answer: "asyncio.Future[Acknowledged]"
+    behind: "deque[_Waiter]" = field(default_factory=deque)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """A queue with its slots. A batch takes as many of its oldest as the bounds allow, and at least one."""
+
+    slots: int
+    chunks_max: int
+    waiting: deque[_Waiter] = field(default_factory=deque)
+    sweep: asyncio.TimerHandle | None = None  # set while chunks wait and no slot is free
+
+    def take_batch(self) -> list[_Waiter]:
+        batch = [self.waiting.popleft()]
+        size = len(batch[0].checked.chunk.body)
+        while self.waiting and len(batch) < self.chunks_max:
+            size += len(self.waiting[0].checked.chunk.body)
+            if size > FLUSH_BYTES_MAX:
+                break
+            batch.append(self.waiting.popleft())
+        return batch
+
+
+class GroupIngest:
+    """See `Ingest`. `stop_worker` is called when a flush fails by a bug of ours, after its waiters were told."""
+
+    def __init__(
+        self,
+        flusher: Flusher,
+        *,
+        pack_chunk_bytes_max: int,
+        flushes_in_flight_max: int,
+        puts_in_flight_max: int,
+        timeout_s: float,
+        put_and_commit_s: float,
+        stop_worker: Callable[[], None],
+    ) -> None:
+        self._flusher = flusher
+        self._pack_chunk_bytes_max = pack_chunk_bytes_max
+        self._timeout_s = timeout_s
+        self._put_and_commit_s = put_and_commit_s
+        self._stop_worker = stop_worker
+        self._packed = _Lane(slots=flushes_in_flight_max, chunks_max=FLUSH_CHUNKS_MAX)
+        self._alone = _Lane(slots=puts_in_flight_max, chunks_max=1)
+        self._by_key: dict[tuple[UUID, int], _Waiter] = {}
+        self._flushes: set[asyncio.Task[None]] = set()
+        self._is_pump_due = False
+
+    async def accept(self, chunk: IncomingChunk, place: Place) -> Acknowledged:
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + self._timeout_s
+        # Until the digest is known the place stays the caller's: nothing has begun that must be finished.
+        checked = await check_chunk(chunk)
+        place.take_over()
+        waiter = _Waiter(checked, place, deadline_s, loop.create_future())
+        earlier = self._by_key.get(chunk.key)
+        if earlier is None:
+            self._enqueue(waiter)
+        else:
+            earlier.behind.append(waiter)
+        # Cancelling this cancels the future alone; the flush finds it done and goes on.
+        return await waiter.answer
+
+    async def drain(self) -> None:
+        while self._by_key:
+            self._pump()
+            await asyncio.wait(self._flushes)
+
+    def _enqueue(self, waiter: _Waiter) -> None:
+        self._by_key[waiter.checked.chunk.key] = waiter
+        is_packed = len(waiter.checked.chunk.body) <= self._pack_chunk_bytes_max
+        (self._packed if is_packed else self._alone).waiting.append(waiter)
+        if not self._is_pump_due:
+            # After the callbacks of this turn of the loop, so that what arrived together goes together.
+            self._is_pump_due = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._is_pump_due = False
+        for lane in (self._packed, self._alone):
+            while lane.slots and lane.waiting:
+                lane.slots -= 1
+                flush = asyncio.create_task(self._flush(lane, lane.take_batch()))
+                self._flushes.add(flush)
+                flush.add_done_callback(self._flushes.discard)
+            if lane.waiting and lane.sweep is None:
+                due_s = lane.waiting[0].deadline_s - self._put_and_commit_s
+                lane.sweep = asyncio.get_running_loop().call_at(due_s, self._sweep, lane)
+
+    def _sweep(self, lane: _Lane) -> None:
+        """Refuse those that waited so long for a slot that no time is left for a PUT and a COMMIT."""
+        lane.sweep = None
+        latest_s = asyncio.get_running_loop().time() + self._put_and_commit_s
+        while lane.waiting and lane.waiting[0].deadline_s <= latest_s:
+            self._finish(lane.waiting.popleft(), _overloaded())
+        self._pump()
+
+    async def _flush(self, lane: _Lane, batch: list[_Waiter]) -> None:
+        try:
+            await self._flush_batch(batch)
+        except Exception as error:  # noqa: BLE001 - see below
+            # A bug of ours: leave no waiter hanging, and do not go on as if nothing were.
+            _log.critical("a flush failed by a bug; this worker stops", exc_info=error)
+            for waiter in batch:
+                self._finish(waiter, RuntimeError("the flush failed by a bug; the log has it"))
+            self._stop_worker()
+        finally:
+            lane.slots += 1
+            self._pump()
+
+    async def _flush_batch(self, batch: list[_Waiter]) -> None:
+        deadline_s = min(waiter.deadline_s for waiter in batch)
+        try:
+            answers: list[Answer] | BlobStoreError | LedgerError = await self._flusher.flush(
+                [waiter.checked for waiter in batch], deadline_s
+            )
+        except (BlobStoreError, LedgerError) as error:
+            answers = error
+        for position, waiter in enumerate(batch):
+            # A copy each: an exception that many requests raise would collect all their tracebacks.
+            self._finish(waiter, answers[position] if isinstance(answers, list) else copy.copy(answers))
+
+    def _finish(self, waiter: _Waiter, answer: Answer | Exception) -> None:
+        key = waiter.checked.chunk.key
+        if self._by_key.get(key) is not waiter:
+            return  # answered before the bug that brought us here
+        del self._by_key[key]
+        _answer(waiter, answer)
+        while waiter.behind:
+            follower = waiter.behind.popleft()
+            if isinstance(answer, Acknowledged):
+                _answer(follower, _judge_follower(answer, follower.checked))
+                continue
+            # The first was not stored, so the next one is; the rest wait behind it.
+            follower.behind = waiter.behind
+            self._enqueue(follower)
+            return
+
+
+def _answer(waiter: _Waiter, answer: Answer | Exception) -> None:
+    waiter.place.give_back()
+    if waiter.answer.done():  # its request is gone
+        return
+    if isinstance(answer, Acknowledged):
+        waiter.answer.set_result(answer)
+    else:
+        waiter.answer.set_exception(answer)
+
+
+def _judge_follower(first: Acknowledged, checked: CheckedChunk) -> Answer:
+    """The same content: the same receipt. Another: refused (I3)."""
+    if first.chunk.has_content_of(checked.chunk.run, len(checked.chunk.body), checked.digest):
+        return Acknowledged(first.chunk, is_new=False)
+    return chunk_differs(first.chunk)
+
+
+def _overloaded() -> Refusal:
+    return Refusal(
+        ErrorCode.OVERLOADED,
+        "bucket and ledger did not take the chunks before this one in time",
+        next_step="Keep the bytes and send them again after Retry-After.",
+        retry_after_s=_RETRY_AFTER_S,
+    )
