@@ -114,6 +114,8 @@ class Adopting:
         self._write_down(recording, log, is_live=is_live)
         self._verifying.ask_now(recording)
         self._clearing.remove_cleared(recording)
+        if recording.is_nothing:
+            self._clearing.remove_folder(recording)
         return recording if is_live else None
 
     def tick(self) -> None:
@@ -162,6 +164,7 @@ class Adopting:
         recording.files.next_epoch = log.next_epoch
         recording.next_slice = recording.slices_captured = log.next_slice
         recording.problem = log.notes[0] if log.notes else ""
+        recording.unread_bytes = log.unread_bytes
         for sealed in log.sealed:
             index = sealed.chunk_index
             life_of_chunk = ChunkLife.VERIFIED if index in log.verified_at_ms else ChunkLife.PENDING

@@ -123,6 +123,7 @@ class Recording:
         self.was_deleted = False
         self.is_certifiable = True  # False after a final refusal of the manifest, until the next start
         self.is_deletion_flushed = False
+        self.unread_bytes = 0  # in its segments, found at recovery
         self.is_folder_going = False
         self.problem = ""  # words for the person
         self.revision = 0  # grows with every change that a row of the page may show
@@ -131,6 +132,11 @@ class Recording:
     def is_live(self) -> bool:
         """Whether it is being captured."""
         return self.life in LIVE
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it is closed without a single byte, readable or not."""
+        return self.life is RecordingLife.CLOSED and self.chunk_count == 0 and not self.unread_bytes
 
     @property
     def age_key(self) -> tuple[int, str]:

@@ -178,17 +178,16 @@ class Capturing:
         if recording.life is RecordingLife.DRAINING:
             self._close_if_durable(recording)
 
-    def on_closed_flushed(self, recording: Recording, record: Closed) -> bool:
-        """The manifest is closed. Returns whether anything was captured at all."""
+    def on_closed_flushed(self, recording: Recording, record: Closed) -> None:
+        """The manifest is closed: the next recording may be prepared."""
         was_live = recording.is_live
         if recording.life not in (RecordingLife.DRAINING, RecordingLife.RECOVERING):
-            return True
+            return
         recording.ended = record.ended
         recording.step(RecordingStep.CLOSE)
         if was_live:
             self._book.tell(ReleaseCaptureLock(recording_id=recording.recording_id))
             self._preparing.prepare()
-        return recording.chunk_count > 0
 
     def resume_live(self, recording: Recording) -> None:
         """A new worker goes on with the window's recording: it was `recording` when the old one died."""

@@ -63,11 +63,11 @@ class Client:
         self._persisting = Persisting(self.book, self._log, self._room)
         self._preparing = Preparing(self.book, self._log, self._room)
         self._capturing = Capturing(self.book, self._log, self._persisting, self._preparing)
-        self._queue = SendQueue(self.book, self._requests)
-        self._verifying = Verifying(self.book, self._requests, self._log, self._queue)
-        self._completion = Completion(self.book, self._requests, self._queue)
+        self.queue = SendQueue(self.book, self._requests)
+        self._verifying = Verifying(self.book, self._requests, self._log, self.queue)
+        self._completion = Completion(self.book, self._requests, self.queue)
         self._clearing = Clearing(self.book, self._log, self._room)
-        self._deleting = Deleting(self.book, self._requests, self._log, self._queue, self._clearing)
+        self._deleting = Deleting(self.book, self._requests, self._log, self.queue, self._clearing)
         self._adopting = Adopting(self.book, self._log, self._verifying, self._clearing, self._deleting)
         self._tabs = Tabs(self.book)
         self._showing = Showing(self.book, self._room, self._preparing, self._adopting, self._clearing, self._tabs)
@@ -162,7 +162,7 @@ class Client:
 
     def _nudge(self, message: Nudge) -> None:
         self.book.is_online = message.is_online
-        for part in (self._queue, self._verifying, self._completion, self._deleting):
+        for part in (self.queue, self._verifying, self._completion, self._deleting):
             part.nudge()
 
     # ------------------------------------------------------------------ time, tabs
@@ -198,7 +198,7 @@ class Client:
     def _pump(self) -> None:
         self._deleting.pump()
         self._verifying.pump()
-        self._queue.pump()
+        self.queue.pump()
         self._completion.pump()
 
     # ------------------------------------------------------------------ storage
@@ -332,13 +332,14 @@ class Client:
             case journal.Sealed():
                 chunk = recording.chunks[record.chunk_index]
                 recording.step_chunk(chunk, ChunkStep.SEAL_FLUSHED)
-                self._queue.add(recording, chunk)
+                self.queue.add(recording, chunk)
             case journal.Opened():
                 self._capturing.on_opened_flushed(recording, record)
                 if recording.is_live:
                     self._tabs.tell(Appeared(recording_id=recording.recording_id))
             case journal.Closed():
-                if not self._capturing.on_closed_flushed(recording, record):
+                self._capturing.on_closed_flushed(recording, record)
+                if recording.is_nothing:
                     self._clearing.remove_folder(recording)
             case journal.Cleared():
                 self._clearing.on_cleared_flushed(recording)
@@ -354,12 +355,12 @@ class Client:
         recording = self.book.recordings[flight.recording_id]
         match flight, event:
             case ChunkFlight(), ev.ChunkUnreadable():
-                self._queue.on_unreadable(recording, flight, event)
+                self.queue.on_unreadable(recording, flight, event)
             case ChunkFlight(), ev.Answered() | ev.Unanswered():
-                self._queue.on_sent(recording, flight, event)
+                self.queue.on_sent(recording, flight, event)
                 self._verifying.note_receipt(recording)
             case RegisterFlight(), ev.Answered() | ev.Unanswered():
-                self._queue.on_registered(recording, event)
+                self.queue.on_registered(recording, event)
             case VerifyFlight(), ev.Answered() | ev.Unanswered():
                 self._verifying.on_answer(recording, flight, event)
             case CompleteFlight(), ev.Answered() | ev.Unanswered():

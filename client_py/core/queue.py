@@ -57,6 +57,11 @@ class SendQueue:
         """Forget the recording's chunks."""
         self._lanes.pop(recording.recording_id, None)
 
+    def waiting_of(self, recording_id: str) -> set[int]:
+        """The indexes of the recording's chunks that wait here."""
+        lane = self._lanes.get(recording_id)
+        return {*lane.ready, *(index for _, index in lane.delayed)} if lane else set()
+
     def nudge(self) -> None:
         """Back online, or looked at again: try now."""
         self._line.nudge()
