@@ -46,6 +46,7 @@ def create_app(settings: Settings, parts: Parts | None = None, metrics: Metrics 
             finally:
                 running.waiting.begin_drain()
                 await running.ingest.drain()
+                await running.verifier.close()
                 for task in watching:
                     task.cancel()
                 await asyncio.gather(*watching, return_exceptions=True)

@@ -260,7 +260,13 @@ async def test_a_request_that_is_cancelled_cancels_no_flush(bench: Bench) -> Non
 
 
 async def test_the_same_chunk_twice_at_once_is_stored_once(bench: Bench) -> None:
-    outcomes = await asyncio.gather(*(bench.accept(chunk()) for _ in range(5)))
+    bench.store.gate.clear()
+    requests = [asyncio.create_task(bench.accept(chunk())) for _ in range(5)]
+    await bench.store.arrived.wait()
+    for _ in range(20):  # whoever does not wait its turn reaches the store here
+        await asyncio.sleep(0)
+    bench.store.gate.set()
+    outcomes = await asyncio.gather(*requests)
 
     assert len(bench.store.puts) == 1
     assert {outcome.chunk for outcome in outcomes} == {outcomes[0].chunk}

@@ -158,6 +158,13 @@ async def test_a_body_without_length_is_counted_while_it_comes(stack: Stack) -> 
     assert await stack.keys() == keys
 
 
+async def test_a_body_announced_too_large_is_refused_before_a_byte_of_it_is_read(memory_stack: Stack) -> None:
+    headers = {**headers_of(b""), "Content-Length": str(CHUNK_MAX_BYTES + 1)}
+    path = f"{memory_stack.path}/chunks/0"
+    answer = await call(memory_stack.app, "PUT", path, headers, [piece(b"x", more=True)])
+    assert (answer.status, answer.json()["code"], answer.messages_taken) == (413, "chunk-too-large", 0)
+
+
 async def test_a_body_that_ends_before_its_length_is_refused(stack: Stack) -> None:
     await stack.register()
     keys = await stack.keys()
