@@ -66,6 +66,7 @@ start();
 function start() {
   const build = JSON.parse(element("build")?.textContent || "null");
   if (!build) return fail(texts.failure.build);
+  if (!isSecureContext) return fail(texts.failure.insecure);
   if (!globalThis.MediaRecorder || !navigator.mediaDevices) return fail(texts.failure.recorder);
   life = new WorkerLife({
     build,

@@ -19,6 +19,7 @@ export const texts = {
     idle: "Ready for the next one",
     failed: "Not running",
   },
+  title: (state) => (state ? `${state} · Holdfast` : "Holdfast"),
   pause: "Pause",
   resume: "Resume",
   path: {
@@ -64,6 +65,7 @@ export const texts = {
     slow: (seconds) => `The recorder's runtime did not start within ${seconds} seconds. Close other tabs, then try again.`,
     worker: "The recorder's worker could not be loaded. Check the connection, then try again.",
     build: "The page is incomplete: it does not say which files it is made of. The server's page must be built anew.",
+    insecure: "Browsers record only on a secure address. Open this page by https, or on this machine by http://localhost.",
     recorder: "This browser cannot record (it has no MediaRecorder). Use a current Chrome, Edge, Firefox or Safari.",
   },
   row: {

@@ -100,19 +100,17 @@ def test_a_browser_without_a_recorder_is_told_before_anything_is_loaded(page: Pa
     assert not [path for path in site.requests if path.endswith(".wasm")]
 
 
+def test_an_address_that_is_not_secure_is_explained(page: Page, site: SiteServer) -> None:
+    page.add_init_script("Object.defineProperty(window, 'isSecureContext', { value: false })")
+    assert "https" in _wait_for_failure(opened(page, site))
+
+
 def test_storage_that_is_refused_is_said_before_record_is_enabled(page: Page, built_site: Path, tmp_path: Path) -> None:
     # As in a private window of Firefox: the worker's own storage refuses.
     refusal = "StorageManager.prototype.getDirectory = () => Promise.reject(new DOMException('no', 'SecurityError'));\n"
     with serving(lay_out_again(built_site, tmp_path, worker_begins_with=refusal)) as site:
         words = _wait_for_failure(opened(page, site))
     assert "storage" in words.lower()
-
-
-@pytest.mark.parametrize("width", [320, 390, 1280])
-def test_nothing_is_cut_off_at_any_width(page: Page, site: SiteServer, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 720})
-    opened(page, site).wait_for_state("ready", limit_s=READY_LIMIT_S)
-    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def _wait_for_failure(recorder: RecorderPage) -> str:

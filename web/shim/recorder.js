@@ -27,8 +27,10 @@ export class Recorder {
   elapsedMs() { return this.elapsed.ms + (this.elapsed.since === null ? 0 : performance.now() - this.elapsed.since); }
 
   async open({ recordingId, run: number, source, mimeTypes, timesliceMs, sliceNumber }) {
-    if (this.run?.number === number && this.held.recordingId === recordingId) return; // asked again after a replay
-    if (this.held?.recordingId !== recordingId) {
+    if (this.held?.recordingId === recordingId) {
+      // Asked again by a new worker: the replay tells it how far that run has come.
+      if (this.run?.number === number || this.held.runs.get(number)?.started) return;
+    } else {
       this.held = new HeldSlices(recordingId);
       this.held.captured = this.held.durable = sliceNumber;
       this.elapsed = { ms: 0, since: null };

@@ -5,10 +5,11 @@ import { showRecordings } from "./recordings_view.js";
 const element = (id) => document.getElementById(id);
 
 export function show(page, state, recorder) {
+  const focused = document.activeElement;
   showNotices(page, state);
 
   const isOpen = page.state === "recording" || page.state === "stopping";
-  setText("state-text", page.isPaused && page.state === "recording" ? texts.state.paused : texts.state[page.state]);
+  setText("state-text", stateWords(page));
   setText("elapsed", duration(recorder.elapsedMs()));
   setText("verdict", page.verdict);
   element("verdict").dataset.kind = page.verdictKind;
@@ -16,11 +17,13 @@ export function show(page, state, recorder) {
   element("start-bar").value = state.booting.progress;
   element("start").hidden = page.state !== "loading";
   element("record").hidden = isOpen;
-  element("record").disabled = recorder.isCapturing || (page.state !== "ready" && page.state !== "idle");
+  element("record").disabled = page.state !== "ready" && page.state !== "idle" && !isOpen;
   element("sources").disabled = isOpen || page.state === "failed";
   element("pause").hidden = element("stop").hidden = !isOpen;
   element("pause").disabled = element("stop").disabled = page.state === "stopping";
   setText("pause", page.isPaused ? texts.resume : texts.pause);
+  // A button that goes away takes the keyboard's place with it; its successor gets the focus.
+  if (focused?.hidden) element(isOpen ? "pause" : "record").focus();
   showPath(page);
 
   setText("storage", state.view?.storage ?? "");
@@ -42,9 +45,14 @@ export function showAttributes(page) {
     chunksCleared: page.cleared, bytesCaptured: page.bytes, online: page.isOnline, recovering: page.isRecovering,
     paused: page.isPaused,
   };
+  const isShown = page.state === "recording" || page.state === "stopping";
+  const title = texts.title(isShown ? stateWords(page) : "");
+  if (document.title !== title) document.title = title;
   const { dataset } = document.body;
   for (const [name, value] of Object.entries(wanted)) if (dataset[name] !== String(value)) dataset[name] = value;
 }
+
+const stateWords = (page) => texts.state[page.isPaused && page.state === "recording" ? "paused" : page.state];
 
 function showNotices(page, state) {
   setNotice("failure", page.failure);

@@ -4,17 +4,22 @@ import { texts } from "../texts.js";
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 export function showRecordings(list, recordings, liveId) {
-  const rows = new Map([...list.children].map((row) => [row.dataset.recordingId, row]));
+  const ids = new Set(recordings.map((recording) => recording.recordingId));
+  const rows = new Map();
+  for (const row of [...list.children]) {
+    // Gone ones first: a row that has to be moved loses the keyboard's focus.
+    if (ids.has(row.dataset.recordingId)) rows.set(row.dataset.recordingId, row);
+    else row.remove();
+  }
   recordings.forEach((recording, index) => {
     const row = rows.get(recording.recordingId) ?? makeRow(recording.recordingId);
-    rows.delete(recording.recordingId);
     if (list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
-    const shown = JSON.stringify(recording);
+    const isElsewhere = recording.isLive && recording.recordingId !== liveId;
+    const shown = JSON.stringify([recording, isElsewhere]);
     if (row.shown === shown) return;
     row.shown = shown;
-    fill(row, recording, recording.isLive && recording.recordingId !== liveId);
+    fill(row, recording, isElsewhere);
   });
-  for (const row of rows.values()) row.remove();
 }
 
 function makeRow(recordingId) {

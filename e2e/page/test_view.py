@@ -1,0 +1,174 @@
+"""What the page shows of the worker's View, with a puppet for a worker: every word where a person looks for it."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from e2e.page.puppet import RECORDING_ID, Puppet, a_row, a_view
+
+OTHER_ID = RECORDING_ID[:-1] + "2"
+
+
+def shows(puppet: Puppet, words: str) -> bool:
+    return words in puppet.page.locator("body").inner_text()
+
+
+def test_the_roots_counts_are_those_of_the_current_recording(puppet: Puppet) -> None:
+    current = a_row(
+        slicesCaptured=9,
+        slicesDurable=8,
+        chunksSealed=7,
+        chunksAcknowledged=6,
+        chunksVerified=5,
+        chunksCleared=4,
+        bytesCaptured=3_000,
+    )
+    puppet.tell(a_view(state="idle", isOnline=False, isRecovering=True, current=current, recordings=[current]))
+    puppet.wait(lambda: puppet.shown["state"] == "idle", "idle")
+    expected = {
+        "testid": "recorder",
+        "state": "idle",
+        "recordingId": RECORDING_ID,
+        "slicesCaptured": "9",
+        "slicesDurable": "8",
+        "chunksSealed": "7",
+        "chunksAcknowledged": "6",
+        "chunksVerified": "5",
+        "chunksCleared": "4",
+        "bytesCaptured": "3000",
+        "online": "false",
+        "recovering": "true",
+    }
+    assert expected.items() <= puppet.shown.items()
+    for words in ("9 slices · 3.0 KB", "8 of 9 slices", "6 of 7 chunks", "5 of 7 chunks"):
+        puppet.wait(partial(shows, puppet, words), words)
+
+
+UPLOADING = {"state": "uploading", "chunksSealed": 3, "chunksAcknowledged": 1, "slicesCaptured": 5, "slicesDurable": 5}
+UPLOADED = UPLOADING | {"state": "uploaded", "chunksAcknowledged": 3, "chunksVerified": 2}
+COMPLETE = UPLOADED | {"state": "complete", "chunksVerified": 3}
+PARKED = COMPLETE | {"state": "parked", "chunksAcknowledged": 2, "chunksVerified": 2, "chunksParked": 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (UPLOADING, "You can close this tab: everything is saved on this device. Uploading"),
+        (UPLOADED, "saved on this device and uploaded"),
+        (COMPLETE, "Everything is uploaded and verified."),
+        (PARKED, "The server refused some chunks for good."),
+        (UPLOADING | {"slicesDurable": 3}, "Keep this tab open: 2 slices not saved"),
+    ],
+)
+def test_one_sentence_says_whether_the_tab_may_be_closed(puppet: Puppet, row: dict[str, Any], words: str) -> None:
+    current = a_row(**row)
+    puppet.tell(a_view(state="idle", current=current, recordings=[current]))
+    puppet.wait(lambda: words in puppet.words("verdict"), words)
+
+
+def test_no_sentence_comforts_under_an_alarm(puppet: Puppet) -> None:
+    current = a_row(**COMPLETE)
+    puppet.tell(a_view(state="idle", current=current, recordings=[current], alarm="This device is full."))
+    puppet.wait(lambda: puppet.words("alarm") == "This device is full.", "the alarm")
+    assert puppet.words("verdict") == ""
+
+
+def test_the_server_being_away_is_calm_information(puppet: Puppet) -> None:
+    puppet.tell(a_view(server="The server does not answer."))
+    puppet.wait(lambda: puppet.words("calm") == "The server does not answer.", "the words")
+    assert puppet.words("alarm") == ""
+    puppet.tell(a_view(isOnline=False))
+    puppet.wait(lambda: puppet.words("calm").startswith("No network."), "the words about the network")
+    puppet.tell(a_view())
+    puppet.wait(lambda: puppet.words("calm") == "", "nothing to say")
+
+
+def test_rows_name_their_state_and_what_lies_on_the_device(puppet: Puppet) -> None:
+    rows = [
+        a_row(recordingId=RECORDING_ID, state="parked", chunksParked=2, bytesCaptured=2_000_000, bytesLocal=500_000),
+        a_row(recordingId=OTHER_ID, state="recording", isLive=True, title="A talk", bytesCaptured=999),
+    ]
+    puppet.tell(a_view(recordings=rows))
+    puppet.wait(lambda: puppet.page.locator(".row").count() == 2, "two rows")
+    first, second = puppet.page.locator(".row").all()
+    assert first.get_attribute("data-state") == "parked"
+    assert "2.0 MB, 500 KB of it on this device" in first.inner_text()
+    assert "2 chunks refused by the server" in first.inner_text()
+    assert "A talk" in second.inner_text()
+    # It is live, and not here.
+    assert "Recording in another tab" in second.inner_text()
+    assert second.get_by_test_id("delete").is_disabled()
+    assert first.get_by_test_id("delete").is_enabled()
+
+
+def test_a_row_that_changes_keeps_its_place_and_the_keyboards(puppet: Puppet) -> None:
+    rows = [a_row(recordingId=OTHER_ID, state="uploading"), a_row(state="uploading")]
+    puppet.tell(a_view(recordings=rows))
+    puppet.wait(lambda: puppet.page.locator(".row").count() == 2, "two rows")
+    puppet.page.get_by_test_id("delete").nth(1).focus()
+    puppet.tell(a_view(recordings=[a_row(recordingId=OTHER_ID, state="complete"), a_row(state="verified")]))
+    puppet.wait(lambda: shows(puppet, "Verified") and shows(puppet, "Complete"), "the new states")
+    focused = "() => document.activeElement.closest('.row')?.dataset.recordingId"
+    assert puppet.page.evaluate(focused) == RECORDING_ID
+    puppet.tell(a_view(recordings=[a_row(state="verified")]))
+    puppet.wait(lambda: puppet.page.locator(".row").count() == 1, "one row")
+    assert puppet.page.evaluate(focused) == RECORDING_ID
+
+
+def test_space_is_freed_by_a_button_that_says_how_much(puppet: Puppet) -> None:
+    assert not puppet.page.get_by_test_id("free-space").is_visible()
+    puppet.tell(a_view(storage="12 MB used", bytesFreeable=1_820_000))
+    puppet.wait(lambda: puppet.words("free-space") == "Free 1.8 MB", "the button")
+    assert shows(puppet, "12 MB used")
+    puppet.page.get_by_test_id("free-space").click()
+    puppet.wait_to_hear("free-space")
+
+
+def test_a_recording_is_made_with_the_keyboard_alone(puppet: Puppet) -> None:
+    page = puppet.page
+    page.get_by_test_id("source-microphone").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.get_by_test_id("source-camera").is_checked()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert puppet.wait_to_hear("record")[0]["source"] == "camera"
+    puppet.open_capture(source="camera")
+    focused = "() => document.activeElement.dataset.testid"
+    puppet.wait(lambda: page.evaluate(focused) == "pause", "the focus on what took Record's place")
+    assert page.title() == "Recording · Holdfast"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    puppet.wait_to_hear("stop")
+    puppet.tell({"type": "capture-stop"})
+    puppet.wait_to_hear("capture-ended")
+    puppet.tell({"type": "release-capture-lock", "recordingId": RECORDING_ID})
+    puppet.tell(a_view(state="idle"))
+    puppet.wait(lambda: page.evaluate(focused) == "record", "the focus back on Record")
+    assert page.title() == "Holdfast"
+
+
+def test_everything_that_can_be_pressed_has_a_name(puppet: Puppet) -> None:
+    puppet.tell(a_view(recordings=[a_row(state="complete")], bytesFreeable=1_000))
+    puppet.wait(lambda: puppet.page.locator(".row").count() == 1, "the row")
+    nameless = puppet.page.evaluate(
+        """() => [...document.querySelectorAll("button, input, progress, dialog, section, ul, ol")]
+            .filter((element) => element.checkVisibility())
+            .filter((element) => !(element.ariaLabel || element.ariaLabelledByElements?.length || element.labels?.length
+                || element.textContent.trim() || element.ariaHidden))
+            .map((element) => element.outerHTML)"""
+    )
+    assert nameless == []
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_nothing_is_cut_off_at_any_width(open_puppet: Callable[..., Puppet], width: int) -> None:
+    puppet = open_puppet()
+    puppet.page.set_viewport_size({"width": width, "height": 720})
+    long = "Interviewwiththelighthousekeeperofthenorthernharbour" * 3
+    rows = [a_row(state="parked", title=long, problem=long, chunksParked=1, bytesLocal=5)]
+    storage = "Storage is protected from eviction by the browser, 4,123 MB of it are used by Holdfast"
+    puppet.come_up(state="idle", current=rows[0], recordings=rows, alarm=long, server=long, storage=storage)
+    puppet.wait(lambda: puppet.page.locator(".row").count() == 1, "the row")
+    assert puppet.page.evaluate("() => document.documentElement.scrollWidth") <= width
