@@ -46,6 +46,11 @@ def pass_all(_request: Request) -> Bend:
     return Bend.PASS
 
 
+def drop_api(request: Request) -> Bend:
+    """The page itself can be loaded, its server cannot be reached."""
+    return Bend.DROP if request.path.startswith("/api/") else Bend.PASS
+
+
 class NetworkGate:
     """Listens on a port that the system chose and forwards to `upstream_port`, both on 127.0.0.1."""
 

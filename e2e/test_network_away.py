@@ -27,26 +27,6 @@ def test_a_recording_made_wholly_without_a_network_arrives_by_itself_when_it_is_
     assert service.stores.read_recording(recording_id) == take.content
 
 
-def test_the_page_opens_records_and_recovers_without_a_network(service: Service, machine: Machine) -> None:
-    # Given a page that was open once, and then no network
-    machine.open_tab().page.close()
-    service.gate.away()
-    tab = machine.open_tab()
-    recording_id, take = machine.record(tab)
-    promised = watch_until_saved(tab, take, 15)
-
-    # When the tab dies and the page is opened again, still without a network
-    machine.kill_tabs()
-    tab = machine.open_tab()
-    tab.wait_for_row(recording_id, "saved", "uploading")
-    tab.wait_for_count("slices-durable", 0)
-
-    # Then everything arrives once the network is back
-    service.gate.back()
-    tab.wait_for_row(recording_id, "complete", limit_s=120)
-    assert service.stores.read_recording(recording_id).startswith(take.first(promised))
-
-
 def test_a_captive_portal_that_answers_200_to_everything_costs_no_byte(service: Service, machine: Machine) -> None:
     tab = machine.open_tab()
     service.gate.rule = lambda _request: Bend.PORTAL
