@@ -22,7 +22,7 @@ def describe_machine() -> list[str]:
         f"machine: {_name_processor()}, {cores} cores shared by everything, {memory_gib:.0f} GiB",
         f"system: {platform.system()} {platform.release()}, Python {platform.python_version()}, k6 {k6}",
         "packages: " + ", ".join(f"{name} {version(name)}" for name in packages),
-        f"commit: {_read_commit()}",
+        f"commit: {_read_commit()}; load of the machine over the last minute: {os.getloadavg()[0]:.1f}",
     ]
 
 
