@@ -38,7 +38,9 @@ const handlers = {
   "hold-capture-lock": ({ recordingId }) => locks.hold(recordingId),
   "release-capture-lock"({ recordingId }) {
     locks.release(recordingId);
-    if (recorder.held?.recordingId === recordingId && !recorder.isCapturing) recorder.close();
+    if (recorder.held?.recordingId !== recordingId || recorder.isCapturing) return;
+    recorder.close();
+    state.isStopWanted = false;
   },
   "capture-open": (message) => recorder.open(message),
   "capture-pause": () => recorder.pause(),
@@ -123,6 +125,7 @@ function refresh() {
 
 element("record").onclick = () => {
   state.refusal = null;
+  state.isStopWanted = false;
   send({ type: "record", source: document.querySelector("input[name=source]:checked").value });
   refresh();
 };
