@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-_POLL_S = 0.02
+_POLL_S = 0.05
 
 
 def command_of(pid: int) -> str:

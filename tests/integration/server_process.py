@@ -4,6 +4,7 @@ It needs no pytest, so the browser stories and the load test use it too. It kill
 started, by pid, and leaves nothing behind.
 """
 
+import http.client
 import json
 import os
 import signal
@@ -14,8 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final
-
-import httpx
 
 from server.settings import read_settings
 from server.storage.bucket_settings import BucketSettings
@@ -174,10 +173,14 @@ class ServerProcess:
 
     def health(self) -> int:
         """The status of `/api/health/ready`, or 0 where nothing answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PROBE_S)
         try:
-            return httpx.get(f"{self.base_url}/api/health/ready", timeout=_PROBE_S, trust_env=False).status_code
-        except httpx.TransportError:
+            connection.request("GET", "/api/health/ready")
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
             return 0
+        finally:
+            connection.close()
 
     def kill(self) -> None:
         """SIGKILL the supervisor alone, and return when everything below it is gone too.
