@@ -157,8 +157,7 @@ class Client:
             self._tabs.tell(DeleteElsewhere(recording_id=recording_id))
             return
         self._deleting.delete(recording)
-        if self.book.prepared_id is None:
-            self._preparing.prepare()
+        self._prepare_if_none_live()
 
     def _nudge(self, message: Nudge) -> None:
         self.book.is_online = message.is_online

@@ -79,11 +79,16 @@ class Frame(Struct, frozen=True):
 
 
 class Damage(Struct, frozen=True):
-    """Bytes that are no frame. `is_tail`: nothing good follows, so a write was cut off there."""
+    """Bytes that are no frame. `is_tail`: nothing good follows, as after a write that did not finish.
+
+    `is_cut_off`: a tail that begins like a frame and ends before that frame would, so nobody was
+    ever told that it is saved.
+    """
 
     offset: int
     size: int
     is_tail: bool
+    is_cut_off: bool
 
 
 def encode_file_header(kind: FileKind) -> bytes:
@@ -120,12 +125,14 @@ def read_frames(path: str, content: bytes) -> Iterator[Frame | Damage]:
             position = _next_magic(content, position + 1)
             continue
         if damaged_from is not None:
-            yield Damage(damaged_from, position - damaged_from, is_tail=False)
+            yield Damage(damaged_from, position - damaged_from, is_tail=False, is_cut_off=False)
             damaged_from = None
         yield frame
         position = frame.offset + len(frame.body)
     if damaged_from is not None:
-        yield Damage(damaged_from, len(content) - damaged_from, is_tail=True)
+        # What a loss of power leaves of a write may have zeros behind it.
+        is_cut_off = _is_cut_off(content[damaged_from:].rstrip(b"\0"))
+        yield Damage(damaged_from, len(content) - damaged_from, is_tail=True, is_cut_off=is_cut_off)
 
 
 def _skip_file_header(path: str, content: bytes) -> int:
@@ -145,6 +152,13 @@ def _skip_file_header(path: str, content: bytes) -> int:
 def _next_magic(content: bytes, start: int) -> int:
     found = content.find(_FRAME_MAGIC, start)
     return len(content) if found < 0 else found
+
+
+def _is_cut_off(tail: bytes) -> bool:
+    if len(tail) < FRAME_HEADER_BYTES:
+        return _FRAME_MAGIC.startswith(tail[: len(_FRAME_MAGIC)]) or _FILE_MAGIC.startswith(tail[: len(_FILE_MAGIC)])
+    _, _, header_size, body_size = _FRAME_HEADER.unpack_from(tail, len(_FRAME_MAGIC))
+    return tail.startswith(_FRAME_MAGIC) and len(tail) < FRAME_HEADER_BYTES + header_size + body_size
 
 
 def _read_frame(path: str, content: bytes, position: int) -> Frame | None:

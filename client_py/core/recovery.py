@@ -40,7 +40,7 @@ class RecoveredLog(Struct, kw_only=True):
     next_epoch: int
     next_slice: int  # every slice below it is recorded here, or lost and told in `notes`
     segments: dict[tuple[int, int], int]  # (epoch, segment) -> file size in bytes
-    unread_bytes: int  # bytes of segments, not all zero, that could not be read as anything
+    unread_bytes: int  # bytes of segments that may have been slices once and cannot be read
     notes: list[str]  # what was damaged or lost, in words
 
     @property
@@ -108,7 +108,7 @@ class Recovery:
                 self._note_damage(name, item)
                 # Zeros are what a loss of power leaves of a write that never came to the disk.
                 is_empty = not content[item.offset : item.offset + item.size].strip(b"\0")
-                self._unread_bytes += 0 if is_empty else item.size
+                self._unread_bytes += 0 if is_empty or item.is_cut_off else item.size
                 continue
             header = journal.decode_slice_header(item.header)
             if item.kind != FrameKind.SLICE or header is None:

@@ -31,7 +31,8 @@ class Room:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._life = BallastLife.NONE
-        self._folder: str | None = None
+        self._wanted: str | None = None  # the folder it should lie in
+        self._folder: str | None = None  # the one it lies in, or is being put into or taken from
         self._probe_at_ms = 0
         self.is_full = False
 
@@ -42,23 +43,25 @@ class Room:
 
     def place(self, folder: str) -> None:
         """Hold the ballast in this folder from now on."""
-        if self._life is BallastLife.HELD and self._folder not in (None, folder):
-            self._book.do(RemoveBallast(folder=str(self._folder)))
-            self._life = BallastLife.NONE
-        self._folder = folder
+        self._wanted = folder
+        if self._life is BallastLife.HELD and self._folder is not None and self._folder != folder:
+            self._book.do(RemoveBallast(folder=self._folder))
+            self._set(BallastLife.NONE, None)
         self._make()
 
     def forget(self, folder: str) -> None:
         """The folder is going, with everything in it."""
+        if self._wanted == folder:
+            self._wanted = None
         if self._folder == folder:
-            self._folder, self._life = None, BallastLife.NONE
+            self._set(BallastLife.NONE, None)
 
     def on_full(self) -> None:
         """A write did not fit: give the ballast up."""
         self.is_full = True
         self._probe_at_ms = self._book.now_ms + PROBE_MS
         if self._life is BallastLife.HELD and self._folder is not None:
-            self._life = BallastLife.GOING
+            self._set(BallastLife.GOING, self._folder)
             self._book.do(RemoveBallast(folder=self._folder))
 
     def on_freed(self) -> None:
@@ -68,17 +71,20 @@ class Room:
 
     def on_made(self, event: BallastMade) -> bool:
         """Whether this ends a time without room."""
-        if event.folder != self._folder:
-            self._book.do(RemoveBallast(folder=event.folder))
+        if event.folder != self._folder or self._life is not BallastLife.MAKING:
+            if event.folder != self._folder:
+                self._book.do(RemoveBallast(folder=event.folder))  # its folder was given up meanwhile
             return False
-        self._life = BallastLife.HELD
+        self._set(BallastLife.HELD, event.folder)
         was_full, self.is_full = self.is_full, False
+        if self._wanted is not None:
+            self.place(self._wanted)
         return was_full
 
     def on_refused(self, event: BallastRefused) -> None:
         """No room yet."""
-        if event.folder == self._folder:
-            self._life = BallastLife.NONE
+        if event.folder == self._folder and self._life is BallastLife.MAKING:
+            self._set(BallastLife.NONE, None)
             self.is_full = True
             self._probe_at_ms = self._book.now_ms + PROBE_MS
 
@@ -86,7 +92,7 @@ class Room:
         """Whether this made the room that records may wait for."""
         if event.folder != self._folder or self._life is not BallastLife.GOING:
             return False
-        self._life = BallastLife.NONE
+        self._set(BallastLife.NONE, None)
         return True
 
     def tick(self) -> None:
@@ -95,7 +101,10 @@ class Room:
             self._make()
 
     def _make(self) -> None:
-        if self._life is BallastLife.NONE and self._folder is not None:
-            self._life = BallastLife.MAKING
+        if self._life is BallastLife.NONE and self._wanted is not None:
+            self._set(BallastLife.MAKING, self._wanted)
             self._probe_at_ms = self._book.now_ms + PROBE_MS
-            self._book.do(MakeBallast(folder=self._folder))
+            self._book.do(MakeBallast(folder=self._wanted))
+
+    def _set(self, life: BallastLife, folder: str | None) -> None:
+        self._life, self._folder = life, folder
