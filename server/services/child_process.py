@@ -46,7 +46,7 @@ class RunAs:
 class ChildProcess:
     """A service called `name`; `mark` is the path in its command line by which it is recognised.
 
-    `stop_steps` are tried in order; the last should be SIGKILL.
+    `stop_steps` are tried in order; the last should be SIGKILL. `death_signal` is what it gets when the server dies.
     """
 
     name: str
@@ -54,9 +54,8 @@ class ChildProcess:
     run_dir: Path
     log_dir: Path
     stop_steps: Sequence[StopStep]
+    death_signal: signal.Signals
     run_as: RunAs = RunAs()
-    # Sent when the server dies without stopping it; None: the first of the steps.
-    death_signal: signal.Signals | None = None
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -77,7 +76,7 @@ class ChildProcess:
         order = {
             "argv": list(argv),
             "parent": os.getpid(),
-            "death_signal": int(self.death_signal or self.stop_steps[0].signal),
+            "death_signal": int(self.death_signal),
             "user": self.run_as.user,
             "group": self.run_as.group,
             "capability": self.run_as.capability,
@@ -115,6 +114,7 @@ class ChildProcess:
         for step in self.stop_steps:
             if self._process.poll() is None:
                 self._process.send_signal(step.signal)
+                self._process.send_signal(signal.SIGCONT)  # one that was stopped would not take it otherwise
             try:
                 self._process.wait(step.patience_s)
                 break
@@ -127,7 +127,7 @@ class ChildProcess:
 
         Looks at the pid file and at `more_pids`.
         """
-        candidates = {*more_pids, _read_pid(self._pid_path)} - {None}
+        candidates = {*more_pids, read_pid(self._pid_path)} - {None}
         ended = [self._end_if_ours(pid) for pid in candidates if pid is not None]
         self._pid_path.unlink(missing_ok=True)
         return any(ended)
@@ -148,6 +148,7 @@ class ChildProcess:
                 return False
             for step in self.stop_steps:
                 process.send_signal(step.signal)
+                process.send_signal(signal.SIGCONT)  # one that was stopped would not take it otherwise
                 try:
                     process.wait(step.patience_s)
                     break
@@ -174,8 +175,10 @@ class ChildProcess:
                 newer.replace(older)
 
 
-def _read_pid(path: Path) -> int | None:
+def read_pid(path: Path) -> int | None:
+    """The number in the first line; None where there is no such file or it holds no process's number."""
     try:
-        return int(path.read_text().split("\n", 1)[0])
+        pid = int(path.read_text().split("\n", 1)[0])
     except (FileNotFoundError, ValueError):
         return None
+    return pid if pid > 0 else None

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from server.services.child_process import ChildProcess, StopStep
+from server.services.child_process import ChildProcess, StopStep, read_pid
 from server.services.data_directory import DataDirectory
 from server.services.errors import EmbeddedServiceError
 from server.services.ports import LOOPBACK
@@ -82,6 +83,7 @@ class PostgresService:
             run_dir=directory.make("run"),
             log_dir=directory.make("logs"),
             stop_steps=_STOP_STEPS,
+            death_signal=signal.SIGINT,
             run_as=choose_user(self._cluster, self._programs),
         )
 
@@ -97,13 +99,14 @@ class PostgresService:
     def clear_leftovers(self) -> None:
         """End what an earlier server left, and remove a postmaster.pid whose number a stranger has now."""
         pid_path = self._cluster / "postmaster.pid"
-        recorded = _read_postmaster_pid(pid_path)
+        recorded = read_pid(pid_path)
         if self.child.end_leftover(*([recorded] if recorded else [])):
             self._on_progress("PostgreSQL: ended the one that an earlier server left")
         self._end_orphans()
-        # PostgreSQL removes a stale one itself, but not when its number belongs to another process by now.
-        if recorded is not None and (name := _name_of(recorded)) is not None:
-            if name.startswith("postgres"):
+        # PostgreSQL removes a stale one itself, but not while its number belongs to another process, or to the
+        # zombie of the killed one where nobody has taken note of its end.
+        if recorded is not None and psutil.pid_exists(recorded):
+            if _name_of(recorded).startswith("postgres"):
                 raise EmbeddedServiceError(
                     f"process {recorded} is a PostgreSQL that may use {self._cluster} and was not started by this "
                     f"server: stop it (kill -INT {recorded}), then start again"
@@ -156,9 +159,7 @@ class PostgresService:
         with os.fdopen(os.open(password_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(self._credentials.superuser_password)
         give_to(self.child.run_as, (half, password_path))
-        maker = ChildProcess(
-            "initdb", half, self._directory.make("run"), self._directory.make("logs"), _STOP_STEPS, self.child.run_as
-        )
+        maker = replace(self.child, name="initdb", mark=half, death_signal=signal.SIGKILL)
         argv = [str(self._programs / "initdb"), "-D", str(half), "-U", "postgres", f"--pwfile={password_path}"]
         argv += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]
         maker.start(argv, _clean_environment())
@@ -208,18 +209,13 @@ def _clean_environment() -> dict[str, str]:
     return environment | {"LC_ALL": "C", "TZ": "UTC"}
 
 
-def _read_postmaster_pid(path: Path) -> int | None:
+def _name_of(pid: int) -> str:
+    """Of a living process; empty for a zombie and for one that is gone."""
     try:
-        return int(path.read_text().split("\n", 1)[0])
-    except (FileNotFoundError, ValueError):
-        return None
-
-
-def _name_of(pid: int) -> str | None:
-    try:
-        return str(psutil.Process(pid).name())
+        process = psutil.Process(pid)
+        return "" if process.status() == psutil.STATUS_ZOMBIE else str(process.name())
     except psutil.NoSuchProcess:
-        return None
+        return ""
 
 
 def _reason_of(error: psycopg.Error) -> str:

@@ -44,8 +44,9 @@ _VOLUMES_MAX: Final = 10_000
 _VOLUMES_PER_BUCKET: Final = 3
 
 _STOP_STEPS: Final = (
-    # Its filer waits 15 s for a stream of its own process before it stops; what it acknowledged is flushed already.
-    StopStep(signal.SIGTERM, 2.0),
+    # Its filer waits 15 s for a stream of its own process before it stops. What it acknowledged is flushed by
+    # then, and `stop` flushes the index, so it is not waited for.
+    StopStep(signal.SIGTERM, 0.5),
     StopStep(signal.SIGKILL, 10.0),
 )
 
