@@ -102,3 +102,45 @@ def test_a_second_tab_leaves_a_live_recording_alone_and_brings_it_to_safety_when
     first.page.close()
     second.wait_for_row(recording_id, "complete")
     assert_kept(service.stores, recording_id, take, promised)
+
+
+def test_two_tabs_that_record_at_once_and_die_together_both_reach_the_bucket(
+    service: Service, machine: Machine
+) -> None:
+    tabs = [machine.open_tab(), machine.open_tab()]
+    recordings = [machine.record(tab) for tab in tabs]
+    promises = [
+        (recording_id, take, watch_until_saved(tab, take, 10))
+        for tab, (recording_id, take) in zip(tabs, recordings, strict=True)
+    ]
+
+    machine.kill_tabs()
+    tab = machine.open_tab()
+
+    for recording_id, take, promised in promises:
+        tab.wait_for_row(recording_id, "complete")
+        assert_kept(service.stores, recording_id, take, promised)
+
+
+def test_a_tab_killed_in_the_moment_of_record_or_stop_leaves_nothing_that_is_stuck(
+    service: Service, machine: Machine
+) -> None:
+    # Given tabs that died right after Record was pressed, and right after Stop was
+    tab = machine.open_tab()
+    tab.page.get_by_test_id("record").click()
+    machine.kill_tabs()
+    tab = machine.open_tab()
+    recording_id, take = machine.record(tab)
+    watch_until_saved(tab, take, 5)
+    tab.page.get_by_test_id("stop").click()
+    promised = watch_until_saved(tab, take, 5)
+    machine.kill_tabs()
+
+    # Then the next page brings everything to an end, and records
+    tab = machine.open_tab()
+    tab.wait(lambda: set(tab.rows.values()) == {"complete"}, "every row to be complete")
+    assert_kept(service.stores, recording_id, take, promised)
+    next_id, take = machine.record(tab)
+    watch_until_saved(tab, take, 3)
+    tab.stop()
+    tab.wait_for_row(next_id, "complete")
