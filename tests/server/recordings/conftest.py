@@ -22,3 +22,9 @@ async def held(request: pytest.FixtureRequest) -> AsyncIterator[Held]:
     yield Held(ledger, store)
     await store.close()
     await ledger.close()
+
+
+@pytest.fixture
+def memory() -> Held:
+    """Empty stores in memory, for what no real store can be made to do."""
+    return Held(MemoryLedger(), MemoryBlobStore())

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from uuid import UUID
 
-from protocol.states import ChunkState, Ending
+from protocol.states import ChunkState, Ending, Verification
 from protocol.wire import ChunkClaim, Manifest, ManifestEntry, ManifestRun, RecordingRegistration
+from server.recordings.verification import Verifier
 from server.storage.blob_store import LIST_PAGE_MAX, BlobStore
 from server.storage.keys import ChunkKey, PackKey, new_uuid7
 from server.storage.ledger import Acknowledged, Ledger, LocatedChunk, NewChunk, NewObject
@@ -130,3 +131,11 @@ class Held:
     async def _acknowledge(self, stored: NewObject, chunks: list[NewChunk]) -> None:
         outcomes = await self.ledger.acknowledge([stored], chunks)
         assert all(isinstance(outcome, Acknowledged) for outcome in outcomes), outcomes
+
+
+async def ask(held: Held, *indexes: int, verifier: Verifier | None = None) -> list[Verification]:
+    """The answers for these chunks as their client holds them."""
+    asked = verifier or Verifier(held.ledger, held.store)
+    response = await asked.verify(held.recording_id, [claim_of(index) for index in indexes])
+    assert [chunk.chunk_index for chunk in response.chunks] == list(indexes)
+    return [chunk.state for chunk in response.chunks]

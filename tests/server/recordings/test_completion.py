@@ -20,17 +20,11 @@ from server.refusal import Refusal
 from server.storage.blob_store import BlobStore, BlobStoreUnavailableError
 from server.storage.keys import CertificateKey
 from server.storage.ledger import Ledger
-from server.storage.memory_blob_store import MemoryBlobStore
 from server.storage.memory_ledger import MemoryLedger
 from tests.server.recordings.held import STARTED_AT, Held, body_of, claim_of, entry_of, manifest_of
 from tests.server.recordings.watched import Watched
 
 CERTIFIED_AT = datetime(2026, 11, 24, 4, 5, 6, tzinfo=UTC)
-
-
-@pytest.fixture
-def memory() -> Held:
-    return Held(MemoryLedger(), MemoryBlobStore())
 
 
 def completer_of(ledger: Ledger, store: BlobStore) -> Completer:

@@ -16,17 +16,10 @@ from server.refusal import Refusal
 from server.storage.blob_store import BlobStoreUnavailableError
 from server.storage.keys import TombstoneKey, new_uuid7
 from server.storage.ledger import LedgerUnavailableError, NewChunk, NewObject, Refused
-from server.storage.memory_blob_store import MemoryBlobStore
-from server.storage.memory_ledger import MemoryLedger
 from tests.server.recordings.held import Held, body_of, registration_of
 from tests.server.recordings.watched import Watched
 
 DELETED_AT = datetime(2026, 11, 24, 1, 2, 3, tzinfo=UTC)
-
-
-@pytest.fixture
-def memory() -> Held:
-    return Held(MemoryLedger(), MemoryBlobStore())
 
 
 def eraser_of(held: Held) -> Eraser:

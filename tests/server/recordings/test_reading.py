@@ -24,11 +24,6 @@ from tests.server.recordings.watched import Watched
 STORED, WANTED = ChunkState.STORED, ChunkState.WANTED
 
 
-@pytest.fixture
-def memory() -> Held:
-    return Held(MemoryLedger(), MemoryBlobStore())
-
-
 def reader_of(held: Held) -> Reader:
     return Reader(held.ledger, held.store)
 

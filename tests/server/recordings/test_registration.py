@@ -14,15 +14,8 @@ from server.recordings.registration import Registrar
 from server.refusal import Refusal
 from server.storage.blob_store import BlobStoreUnavailableError
 from server.storage.keys import RecordingKey, TombstoneKey, new_uuid7, titles_prefix
-from server.storage.memory_blob_store import MemoryBlobStore
-from server.storage.memory_ledger import MemoryLedger
 from tests.server.recordings.held import STARTED_AT, Held, registration_of
 from tests.server.recordings.watched import Watched
-
-
-@pytest.fixture
-def memory() -> Held:
-    return Held(MemoryLedger(), MemoryBlobStore())
 
 
 def registrar_of(held: Held) -> Registrar:

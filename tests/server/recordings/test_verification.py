@@ -8,32 +8,17 @@ from typing import Any
 import pytest
 
 from protocol.errors import ErrorCode
-from protocol.limits import VERIFY_OBJECTS_MAX
 from protocol.states import ChunkState, FindingKind, Verification
-from server.recordings.object_checks import CHECKS_AT_ONCE
 from server.recordings.verification import Verifier
 from server.refusal import Refusal
-from server.storage.blob_store import BlobStore, BlobStoreRefusedError, BlobStoreUnavailableError
+from server.storage.blob_store import BlobStoreRefusedError, BlobStoreUnavailableError
 from server.storage.memory_blob_store import MemoryBlobStore
 from server.storage.memory_ledger import MemoryLedger
-from tests.server.recordings.held import Held, body_of, claim_of
+from tests.server.recordings.held import Held, ask, body_of, claim_of
 from tests.server.recordings.watched import Watched
 
 VERIFIED, PENDING, MISSING = Verification.VERIFIED, Verification.PENDING, Verification.MISSING
 STORED, WANTED = ChunkState.STORED, ChunkState.WANTED
-
-
-@pytest.fixture
-def memory() -> Held:
-    return Held(MemoryLedger(), MemoryBlobStore())
-
-
-async def ask(held: Held, *indexes: int, verifier: Verifier | None = None) -> list[Verification]:
-    """The answers for these chunks as their client holds them."""
-    asked = verifier or Verifier(held.ledger, held.store)
-    response = await asked.verify(held.recording_id, [claim_of(index) for index in indexes])
-    assert [chunk.chunk_index for chunk in response.chunks] == list(indexes)
-    return [chunk.state for chunk in response.chunks]
 
 
 async def test_chunks_are_verified_after_their_object_was_read_back_whole(held: Held) -> None:
@@ -241,161 +226,3 @@ async def test_in_another_installations_bucket_nothing_is_called_missing(memory:
     with pytest.raises(Refusal, match="another bucket"):
         await ask(memory, 0, verifier=Verifier(memory.ledger, swapped, confirm_installation=refuse))
     assert await memory.states(1) == [STORED]
-
-
-async def test_bytes_spoiled_on_their_way_are_read_a_second_time(memory: Held) -> None:
-    await memory.register()
-    await memory.store_pack([0])
-
-    class SpoiledOnce(MemoryBlobStore):
-        reads = 0
-
-        async def get_range(self, key: str, offset: int, size: int) -> bytes:
-            self.reads += 1
-            body = await memory.store.get_range(key, offset, size)
-            return body if self.reads > 1 else b"\0" * len(body)
-
-    assert await ask(memory, 0, verifier=Verifier(memory.ledger, SpoiledOnce())) == [VERIFIED]
-    assert await memory.states(1) == [STORED]
-
-
-async def test_an_etag_other_than_the_rows_is_read_back_once_and_then_known(memory: Held) -> None:
-    await memory.register()
-    pack = await memory.store_pack([0])
-    await memory.ledger.mark_verified(pack.object_id, "as another store named it")
-    store = Watched(memory.store)
-    for _ in range(2):
-        assert await ask(memory, 0, verifier=Verifier(memory.ledger, store.port)) == [VERIFIED]
-    assert [name for name, _ in store.calls] == ["head", "get_range", "head"]
-
-
-async def test_asking_the_same_again_reaches_every_chunk_within_the_bound_of_read_backs(memory: Held) -> None:
-    await memory.register()
-    count = VERIFY_OBJECTS_MAX + 20
-    for index in range(count):
-        await memory.store_own(index)
-    first = await ask(memory, *range(count))
-    assert first.count(VERIFIED) == VERIFY_OBJECTS_MAX
-    assert first.count(PENDING) == 20
-    assert await ask(memory, *range(count)) == [VERIFIED] * count
-
-
-class Gate:
-    """A bucket whose reads wait until it is opened; `arrived` says that one does."""
-
-    def __init__(self, store: BlobStore) -> None:
-        self.opened = asyncio.Event()
-        self.arrived = asyncio.Event()
-        self.waiting = 0
-        self.waiting_max = 0
-        self.watched = Watched(store, before=self._wait)
-
-    async def _wait(self, name: str, key: str) -> None:
-        self.waiting += 1
-        self.waiting_max = max(self.waiting, self.waiting_max)
-        self.arrived.set()
-        await self.opened.wait()
-        self.waiting -= 1
-
-
-async def test_what_takes_too_long_is_pending_and_goes_on_for_the_next_who_asks(memory: Held) -> None:
-    await memory.register()
-    await memory.store_pack([0])
-    noted = asyncio.Event()
-
-    async def note(name: str, first: object) -> None:
-        if name == "mark_verified":
-            noted.set()
-
-    gate = Gate(memory.store)
-    verifier = Verifier(Watched(memory.ledger, after=note).port, gate.watched.port, duration_s_max=0)
-    assert await ask(memory, 0, verifier=verifier) == [PENDING]
-    assert gate.waiting == 1
-    gate.opened.set()
-    await noted.wait()
-    assert await ask(memory, 0) == [VERIFIED]
-    assert gate.watched.count("get_range") == 1
-    await verifier.close()
-
-
-async def test_what_has_not_begun_when_nobody_waits_any_more_never_begins(memory: Held) -> None:
-    await memory.register()
-    count = CHECKS_AT_ONCE + 3
-    for index in range(count):
-        await memory.store_own(index)
-    gate = Gate(memory.store)
-    verifier = Verifier(memory.ledger, gate.watched.port, duration_s_max=0)
-    assert await ask(memory, *range(CHECKS_AT_ONCE), verifier=verifier) == [PENDING] * CHECKS_AT_ONCE
-    assert await ask(memory, *range(CHECKS_AT_ONCE, count), verifier=verifier) == [PENDING] * 3
-    gate.opened.set()
-    await verifier.close()
-    assert gate.watched.count("get_range") == CHECKS_AT_ONCE
-
-
-async def test_a_cancelled_call_leaves_no_worker_and_the_next_is_answered(memory: Held) -> None:
-    await memory.register()
-    await memory.store_pack([0])
-    gate = Gate(memory.store)
-    verifier = Verifier(memory.ledger, gate.watched.port)
-    call = asyncio.create_task(ask(memory, 0, verifier=verifier))
-    await gate.arrived.wait()
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    gate.opened.set()
-    assert await ask(memory, 0, verifier=verifier) == [VERIFIED]
-    assert gate.watched.count("get_range") == 1
-    await verifier.close()
-
-
-async def test_closing_ends_read_backs_that_nobody_waits_for(memory: Held) -> None:
-    await memory.register()
-    await memory.store_pack([0])
-    gate = Gate(memory.store)
-    verifier = Verifier(memory.ledger, gate.watched.port, duration_s_max=0)
-    assert await ask(memory, 0, verifier=verifier) == [PENDING]
-    await verifier.close()
-    assert len(asyncio.all_tasks()) == 1, "this test alone"
-
-
-async def test_objects_are_not_read_into_memory_beyond_the_bound(memory: Held) -> None:
-    await memory.register()
-    ledger = memory.ledger
-    assert isinstance(ledger, MemoryLedger)
-    for index in range(6):
-        held_by = ledger.objects[(await memory.store_own(index)).object_id]
-        held_by.stored = replace(held_by.stored, size=20 * 1024 * 1024)
-    gate = Gate(memory.store)
-    verifier = Verifier(ledger, gate.watched.port, duration_s_max=0)
-    await ask(memory, *range(6), verifier=verifier)
-    gate.opened.set()
-    await ask(memory, *range(6), verifier=Verifier(ledger, gate.watched.port))
-    assert gate.waiting_max == 1, "two of 20 MiB are above 32 MiB"
-    await verifier.close()
-
-
-@pytest.mark.parametrize("state", [STORED, WANTED])
-async def test_a_chunk_that_moves_while_it_is_read_back_is_never_called_missing_wrongly(
-    memory: Held, state: ChunkState
-) -> None:
-    """Collect points the row to another object and removes the old one; or the client sends it again."""
-    await memory.register()
-    ledger = memory.ledger
-    assert isinstance(ledger, MemoryLedger)
-    first = await memory.store_own(0)
-
-    async def move(name: str, key: str) -> None:
-        if name != "get_range" or key != first.key:
-            return
-        await memory.store.delete(first.key)
-        if state is WANTED:
-            await ledger.mark_wanted(first.object_id, [(await memory.locate(0)).chunk], FindingKind.MISSING)
-            await memory.store_own(0)
-        else:
-            ledger.chunks.write(replace((await memory.locate(0)).chunk, object_id=second.object_id))
-
-    second = await memory.store_spare(0)
-    verifier = Verifier(ledger, Watched(memory.store, before=move).port)
-    assert await ask(memory, 0, verifier=verifier) == [PENDING]
-    assert await memory.states(1) == [STORED]
-    assert await ask(memory, 0, verifier=verifier) == [VERIFIED]
