@@ -49,7 +49,6 @@ async function boot(build, base) {
       packageBaseUrl: new URL(build.packages, base).href, // a relative one fails silently
       packages: Object.keys(build.lock.packages),
       stdout: () => {}, // Pyodide reports each package it loads
-      checkIntegrity: true,
     }).then(resolve, reject);
   });
 }

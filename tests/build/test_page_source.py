@@ -1,0 +1,47 @@
+"""The page's own JavaScript stays small, and does nothing that its Content-Security-Policy forbids."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+WEB = Path(__file__).resolve().parents[2] / "web"
+# Rules belong to Python; docs/PAGE.md names this number.
+CODE_LINES_MAX: Final = 750
+
+
+def scripts() -> list[Path]:
+    found = sorted(path for path in WEB.rglob("*") if path.suffix in (".js", ".mjs") and "dist" not in path.parts)
+    assert len(found) > 5
+    return found
+
+
+def test_the_windows_code_stays_small() -> None:
+    lines = 0
+    for path in scripts():
+        if path.name != "texts.js":  # words, no code
+            lines += sum(1 for line in path.read_text().splitlines() if not re.fullmatch(r"\s*(//.*)?", line))
+    assert lines <= CODE_LINES_MAX
+    assert f"under {CODE_LINES_MAX}" in (WEB.parent / "docs" / "PAGE.md").read_text()
+
+
+def test_nothing_is_evaluated_or_written_as_markup() -> None:
+    forbidden = re.compile(r"\b(eval|innerHTML|outerHTML|insertAdjacentHTML|document\.write|new Function)\b")
+    for path in scripts():
+        assert not forbidden.search(path.read_text()), path
+
+
+def test_the_page_itself_holds_no_script_and_no_style() -> None:
+    index = (WEB / "index.html").read_text()
+    assert not re.search(r"<script(?![^>]*\bsrc=)", index)
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", index)
+
+
+def test_every_state_of_the_view_has_its_words() -> None:
+    texts = (WEB / "texts.js").read_text()
+    states = re.search(r"state: \{(.*?)\}", texts, re.DOTALL)
+    rows = re.search(r"row: \{(.*?)\}", texts, re.DOTALL)
+    assert states is not None and rows is not None
+    for state in ("loading", "ready", "recording", "stopping", "idle", "failed"):
+        assert f"{state}:" in states[1], state
+    for state in ("recording", "saved", "uploading", "uploaded", "verified", "complete", "parked", "deleting"):
+        assert f"{state}:" in rows[1], state
