@@ -7,6 +7,7 @@ from client_py.core.book import Book, Recording
 from client_py.core.clearing import Clearing
 from client_py.core.preparing import Preparing
 from client_py.core.room import Room
+from client_py.core.starting import Starting
 from client_py.core.states import ACKNOWLEDGED_OR_LATER, VERIFIED_OR_LATER, ChunkLife, RecordingLife
 from client_py.core.tabs import Tabs
 from client_py.messages import RecordingView, View
@@ -22,7 +23,14 @@ class Showing:
     """Makes the `View`, at most ten times a second, and only when it changed."""
 
     def __init__(
-        self, book: Book, room: Room, preparing: Preparing, adopting: Adopting, clearing: Clearing, tabs: Tabs
+        self,
+        book: Book,
+        room: Room,
+        preparing: Preparing,
+        adopting: Adopting,
+        clearing: Clearing,
+        tabs: Tabs,
+        starting: Starting,
     ) -> None:
         self._book = book
         self._room = room
@@ -30,17 +38,15 @@ class Showing:
         self._adopting = adopting
         self._clearing = clearing
         self._tabs = tabs
+        self._starting = starting
         self._shown: View | None = None
         self._looked_at_ms = -VIEW_MS_MIN
         self._rows: dict[str, tuple[int, RecordingView]] = {}  # by recording_id, with its revision
-        self.storage_words = ""
-        self.failure_words = ""  # there is no storage at all
-        self.has_booted = False
 
     def show(self) -> None:
         """Tell the window if there is something new to show and it is time."""
         now_ms = self._book.now_ms
-        if not self.has_booted or now_ms - self._looked_at_ms < VIEW_MS_MIN:
+        if not self._starting.has_booted or now_ms - self._looked_at_ms < VIEW_MS_MIN:
             return
         self._looked_at_ms = now_ms
         view = self.make_view()
@@ -62,7 +68,7 @@ class Showing:
             is_recovering=self._adopting.is_recovering,
             server=self._book.server_words,
             alarm=self._alarm(),
-            storage=self.storage_words,
+            storage=self._starting.storage_words,
             bytes_local=sum(each.bytes_local for each in visible),
             bytes_freeable=self._clearing.bytes_freeable(),
             current=rows.get(self._book.current_id or ""),
@@ -73,7 +79,7 @@ class Showing:
 
     def _state(self) -> str:
         current = self._book.current
-        if self.failure_words:
+        if self._starting.failure_words:
             return "failed"
         if current is not None and current.is_live:
             return "stopping" if current.life in _STOPPING else "recording"
@@ -84,8 +90,8 @@ class Showing:
     def _alarm(self) -> str:
         current = self._book.current
         is_live = current is not None and current.is_live
-        if self.failure_words:
-            return self.failure_words
+        if self._starting.failure_words:
+            return self._starting.failure_words
         if self._room.is_full:
             if is_live:
                 return "This device is full: what is being recorded is held in memory only. Free some space now."

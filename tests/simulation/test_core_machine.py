@@ -168,7 +168,7 @@ class CoreMachine(RuleBasedStateMachine):
         for recording in self.world.client.book.recordings.values():
             waiting = sum(recording.count(life) for life in TO_SEND)
             if waiting and recording.life != "deleting":
-                lane = self.world.client.queue.waiting_of(recording.recording_id)
+                lane = self.world.client.waiting_to_be_sent(recording.recording_id)
                 to_send = set().union(*(recording.by_life[life] for life in TO_SEND))
                 assert to_send <= lane, "a chunk that is to be sent waits for nothing"
 
