@@ -6,6 +6,7 @@ from pathlib import Path
 
 from e2e.network_gate import NetworkGate
 from e2e.stores import Stores
+from tests.integration.processes import wait_until
 from tests.integration.server_process import ServerProcess
 
 
@@ -45,8 +46,9 @@ class Service:
         self._server.kill()
 
     def kill_api(self) -> None:
-        """SIGKILL the API processes only; the server starts others."""
-        assert self._server.kill_workers(), "no API process was running"
+        """SIGKILL the API processes only, as soon as there are any; the server starts others."""
+        wait_until(self._server.worker_pids, "an API process to kill")
+        self._server.kill_workers()
 
     def heal(self) -> None:
         """An honest network and a running server, whatever the last story left."""

@@ -59,5 +59,7 @@ def test_the_page_can_be_seen_in_each_of_its_states(
     tab = refused.open_tab()
     tab.page.get_by_test_id("record").click()
     tab.page.get_by_test_id("problem").wait_for(state="visible")
+    tab.wait_for_state("ready", "idle")
+    tab.wait(lambda: tab.rows == {}, "no row to be left")
     take_picture("permission-refused")
     assert all((FOLDER / f"{name}.png").stat().st_size > 1_000 for name in taken)
