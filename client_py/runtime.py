@@ -212,6 +212,7 @@ class Runtime:
             try:
                 log = await self._folders.read_log(recording_id, effect.chunk_bytes)
             except (NewerVersionError, PortError) as error:
-                self._happen(ev.LogRefused(recording_id=recording_id, message=str(error)))
+                is_newer = isinstance(error, NewerVersionError)
+                self._happen(ev.LogRefused(recording_id=recording_id, is_newer=is_newer, message=str(error)))
             else:
                 self._happen(ev.LogRead(recording_id=recording_id, log=log))

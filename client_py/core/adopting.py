@@ -25,6 +25,7 @@ from protocol.states import Ending
 ADOPTING_MAX: Final = 512
 # A tab that dies unannounced is noticed by its folder at the latest after this.
 LIST_AGAIN_MS: Final = 60_000
+READ_AGAIN_MS: Final = 1_000
 
 
 class Adopting:
@@ -39,6 +40,8 @@ class Adopting:
         self._clearing = clearing
         self._deleting = deleting
         self._live_id: str | None = None
+        self._live_retry_at_ms: int | None = None
+        self._unread: set[str] = set()  # untouched folders whose reading is tried again at the next listing
         self._asked: dict[str, bool] = {}  # recording_id -> whether another tab holds it
         self._is_listing = False
         self._has_listed = False
@@ -86,17 +89,23 @@ class Adopting:
             self._asked[event.recording_id] = True
 
     def on_refused(self, event: LogRefused) -> None:
-        """Leave it as it is, and say why."""
+        """Leave it as it is, say why, and try again where that may help.
+
+        What the window captures is never given up: it keeps its slices until the log can be read.
+        """
         self._asked.pop(event.recording_id, None)
         self._book.untouched[event.recording_id] = event.message
         self._book.do(ReleaseFolder(recording_id=event.recording_id))
         if event.recording_id == self._live_id:
-            self._live_id = None
-            self._book.tell(ReleaseCaptureLock(recording_id=event.recording_id))
+            self._live_retry_at_ms = self._book.now_ms + READ_AGAIN_MS
+        elif not event.is_newer:
+            self._unread.add(event.recording_id)
 
     def on_read(self, event: LogRead) -> Recording | None:
         """Take the recording up; returns it if it is the one that this page's window is capturing."""
         self._asked.pop(event.recording_id, None)
+        self._book.untouched.pop(event.recording_id, None)
+        self._unread.discard(event.recording_id)
         log, is_captured_here = event.log, event.recording_id == self._live_id
         if not log.is_recording and not is_captured_here:
             self._leave(log)
@@ -120,12 +129,19 @@ class Adopting:
 
     def tick(self) -> None:
         """Look again now and then: a tab may have died without a word."""
+        retry_at_ms = self._live_retry_at_ms
+        if self._live_id is not None and retry_at_ms is not None and self._book.now_ms >= retry_at_ms:
+            self._live_retry_at_ms = None
+            self._adopt(self._live_id, is_captured_here=True)
         if self._has_listed and self._book.now_ms >= self._list_at_ms:
             self.list_folders()
 
     def _adopt(self, recording_id: str, *, is_captured_here: bool) -> None:
-        is_known = recording_id in self._book.recordings or recording_id in self._book.untouched
-        if is_known or recording_id in self._asked or len(self._asked) >= ADOPTING_MAX:
+        is_live = recording_id == self._live_id
+        is_left = recording_id in self._book.untouched and recording_id not in self._unread and not is_live
+        if recording_id in self._book.recordings or is_left or (is_live and not is_captured_here):
+            return
+        if recording_id in self._asked or len(self._asked) >= ADOPTING_MAX:
             return
         self._asked[recording_id] = False
         chunk_bytes = self._book.settings.chunk_bytes

@@ -190,9 +190,13 @@ class LogRead(Event, frozen=True, kw_only=True):
 
 
 class LogRefused(Event, frozen=True, kw_only=True):
-    """The folder is left as it is: a newer version wrote it, or its files cannot be read."""
+    """Nothing of the folder was taken. `is_newer`: a newer version wrote it, else reading failed this time.
+
+    The locks stay held.
+    """
 
     recording_id: str
+    is_newer: bool
     message: str
 
 

@@ -24,6 +24,8 @@ from protocol.states import Verification
 from protocol.wire import ChunkClaim, ChunkVerification, VerifyRequest, VerifyResponse
 
 PENDING_MS: Final = 1_000  # the server reads objects back meanwhile; asking sooner only costs
+# A server that answers and cannot verify may still store: after so many failures what is pending is sent.
+ASKS_MAX: Final = 5
 
 
 class Verifying:
@@ -77,11 +79,15 @@ class Verifying:
             return
         for index in flight.chunk_indexes:
             recording.step_chunk(recording.chunks[index], ChunkStep.FAILED)
+        recording.verifying.fail(self._book.at, refusal.retry_after_ms)
         if refusal.code == ErrorCode.RECORDING_DELETED:
             recording.problem = refusal.detail
-        elif refusal.words:
+            return
+        if refusal.words:
             self._book.server_words = refusal.words
-        recording.verifying.fail(self._book.at, refusal.retry_after_ms)
+        if not refusal.is_of_line and recording.verifying.failures >= ASKS_MAX:
+            for index in list(recording.by_life[ChunkLife.PENDING]):
+                self._lose(recording, index)
 
     def _ask_first(self, recording: Recording) -> bool:
         if recording.verify_due_ms is None or self._book.now_ms < recording.verify_due_ms:

@@ -38,6 +38,7 @@ class MemoryDisk:
         self.die_at: int | None = None  # at this operation the worker that makes it dies, half done
         self.dead: Final[set[str]] = set()
         self.failing_names: set[str] = set()  # appends and flushes of files so named fail
+        self.failing_reads: set[str] = set()  # and reads of these
 
     @property
     def used_bytes(self) -> int:
@@ -166,6 +167,8 @@ class MemoryFileTree:
         files = self._folder(folder)
         if name not in files:
             raise FileMissingError(f"{folder}/{name} does not exist")
+        if f"{folder}/{name}" in self._disk.failing_reads:
+            raise StorageFailedError(f"{folder}/{name} was made unreadable")
         return bytes(files[name].content[offset : offset + size])
 
     async def remove_file(self, folder: str, name: str) -> None:

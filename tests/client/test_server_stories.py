@@ -1,11 +1,13 @@
 """The network is away, slow or lying, the server forgets, the bucket is emptied: nothing is lost, nothing doubled."""
 
 import asyncio
+import re
 from uuid import UUID
 
 import msgspec
 
 from client_py.messages import FreeSpace, Nudge
+from client_py.testing.memory_holdfast import Response
 from client_py.testing.world import STORY_SETTINGS, World
 from protocol.errors import ErrorCode
 from tests.client.stories import check_stored, everything_complete, story
@@ -254,3 +256,52 @@ async def test_segments_of_a_long_recording_are_freed_while_it_goes_on(world: Wo
     await tab.stop()
     await tab.until(lambda view: view.recordings[0].state == "complete")
     assert world.server.content_of(capture.recording_id) == capture.content
+
+
+@story
+async def test_a_server_that_cannot_verify_is_sent_what_it_may_lack(world: World) -> None:
+    world.server.is_away = True
+    tab = world.open_tab()
+    capture = await tab.record(3.0)
+    await tab.stop()
+    await tab.kill()
+    world.server.is_away = False
+    answer = world.server.answer
+
+    def refuse_to_verify(method: str, path: str, headers: dict[str, str], body: bytes) -> Response:
+        return Response(500) if path.endswith("/verify") else answer(method, path, headers, body)
+
+    world.server.answer = refuse_to_verify  # type: ignore[method-assign]
+    again = world.open_tab()
+    await again.ready()
+    await asyncio.sleep(120)
+    assert world.server.content_of(capture.recording_id) == capture.content
+    assert again.view.recordings[0].chunks_verified == 0
+    world.server.answer = answer  # type: ignore[method-assign]
+    await everything_complete(again)
+
+
+@story
+async def test_a_verification_counts_only_if_it_repeats_what_is_held(world: World) -> None:
+    tab = world.open_tab(msgspec.structs.replace(STORY_SETTINGS, keep_verified_s=0.0))
+    answer = world.server.answer
+
+    def lie(method: str, path: str, headers: dict[str, str], body: bytes) -> Response:
+        response = answer(method, path, headers, body)
+        if not path.endswith("/verify"):
+            return response
+        return forged(response, b'"sha256":"', b'"sha256":"f')
+
+    world.server.answer = lie  # type: ignore[method-assign]
+    capture = await tab.record(3.0)
+    await tab.stop()
+    await asyncio.sleep(60)
+    row = tab.view.recordings[0]
+    assert (row.chunks_verified, row.chunks_cleared) == (0, 0)
+    assert capture.recording_id in world.disk.folders
+
+
+def forged(response: Response, true: bytes, false: bytes) -> Response:
+    """The response with something else in its body; digests keep their length."""
+    body = response.body.replace(true, false)
+    return Response(response.status, response.headers, re.sub(rb'"f([0-9a-f]{63})[0-9a-f]"', rb'"f\1"', body))

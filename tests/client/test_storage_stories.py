@@ -228,3 +228,50 @@ async def test_a_sealed_chunk_whose_bytes_were_damaged_is_parked_and_the_others_
     assert view.recordings[0].chunks_parked == 1
     assert view.recordings[0].chunks_acknowledged == view.recordings[0].chunks_sealed - 1
     assert "damaged" in view.recordings[0].problem
+
+
+@story
+async def test_a_log_that_cannot_be_read_now_is_read_later(world: World) -> None:
+    tab = world.open_tab()
+    capture = await tab.record(2.0)
+    await tab.kill()
+    world.disk.failing_reads = {f"{capture.recording_id}/journal-1"}
+    again = world.open_tab()
+    view = await again.until(lambda view: "unreadable" in view.alarm)
+    assert view.state == "ready"
+    world.disk.failing_reads = set()
+    await everything_complete(again)
+    check_stored(world, capture)
+    assert again.view.alarm == ""
+
+
+@story
+async def test_the_windows_own_recording_waits_in_the_window_until_its_log_can_be_read(world: World) -> None:
+    tab = world.open_tab()
+    capture = await tab.record(2.0)
+    await tab.kill_worker()
+    world.disk.failing_reads = {f"{capture.recording_id}/slices-1-0"}
+    tab.start_worker()
+    await asyncio.sleep(10.0)
+    assert tab.window.live_id == capture.recording_id
+    assert len(capture.held) > 90
+    world.disk.failing_reads = set()
+    await asyncio.sleep(3.0)
+    await tab.stop()
+    await everything_complete(tab)
+    assert world.server.content_of(capture.recording_id) == capture.content
+
+
+@story
+async def test_a_read_that_fails_while_sending_is_tried_again(world: World) -> None:
+    tab = world.open_tab()
+    await tab.ready()
+    (folder,) = world.disk.folders
+    world.disk.failing_reads = {f"{folder}/slices-1-0"}
+    capture = await tab.record(3.0)
+    await tab.stop()
+    await asyncio.sleep(20.0)
+    assert (tab.view.recordings[0].chunks_acknowledged, tab.view.recordings[0].chunks_parked) == (0, 0)
+    world.disk.failing_reads = set()
+    await everything_complete(tab)
+    assert world.server.content_of(capture.recording_id) == capture.content
