@@ -6,8 +6,10 @@ secrets are masked here as well, because an error of a lower library may quote a
 
 import logging
 import sys
+import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, Final, TextIO
 from urllib.parse import unquote, urlsplit
 
@@ -34,9 +36,35 @@ def set_up_logging(settings: Settings, stream: TextIO | None = None) -> None:
     handler.setFormatter(HumanFormatter(secrets) if is_human else JsonFormatter(secrets))
     level = settings.log_level.upper()
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    _log_what_nobody_catches()
     # The supervisor says already what starts and ends; libraries' own chatter is for debugging.
     for name in ("uvicorn", "urllib3", "asyncio", "psycopg"):
         logging.getLogger(name).setLevel(level if level == "DEBUG" else max("WARNING", level, key=_severity))
+
+
+def _log_what_nobody_catches() -> None:
+    """Uncaught errors become lines like all others, instead of text between them."""
+    log = logging.getLogger("holdfast")
+
+    def log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+        else:
+            log.critical("uncaught error", exc_info=(kind, error, trace))
+
+    def log_unraisable(ignored: "sys.UnraisableHookArgs") -> None:
+        # What is no Exception is a signal to stop that met a finalizer; the supervisor's loop hears of it too.
+        level = logging.ERROR if issubclass(ignored.exc_type, Exception) else logging.DEBUG
+        error = ignored.exc_value or ignored.exc_type()
+        log.log(level, "error ignored", exc_info=(ignored.exc_type, error, ignored.exc_traceback))
+
+    def log_thread(uncaught: threading.ExceptHookArgs) -> None:
+        error = uncaught.exc_value or uncaught.exc_type()
+        log.error("uncaught error in a thread", exc_info=(uncaught.exc_type, error, uncaught.exc_traceback))
+
+    sys.excepthook = log_uncaught
+    sys.unraisablehook = log_unraisable
+    threading.excepthook = log_thread
 
 
 def list_secrets(settings: Settings) -> tuple[str, ...]:

@@ -64,5 +64,6 @@ class SignalInbox:
 
     def _hear(self, number: int, _frame: FrameType | None) -> None:
         if self._is_interruptible and number in STOP_SIGNALS:
-            self._is_interruptible = False  # once: what follows is the orderly stop
+            # Once: what follows is the orderly stop. Where a finalizer swallows it, `wait` still tells of the signal.
+            self._is_interruptible = False
             raise StopRequested

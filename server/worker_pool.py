@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -47,19 +47,32 @@ class WorkerPool:
     Used from the main thread of one process: workers die with the thread that started them.
     """
 
-    def __init__(self, count: int, listen_fds: Sequence[int], environ: Mapping[str, str], metrics_dir: Path) -> None:
+    def __init__(
+        self,
+        count: int,
+        listen_fds: Sequence[int],
+        environ: Mapping[str, str],
+        metrics_dir: Path,
+        read_clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._slots = [_Slot() for _ in range(count)]
         self._leaving: list[subprocess.Popen[bytes]] = []
         self._listen_fds = tuple(listen_fds)
         self._environ = dict(environ)
         self._metrics_dir = metrics_dir
+        self._read_clock_s = read_clock_s
         self._is_draining = False
         self.has_served = False
 
     @property
+    def pids(self) -> list[int]:
+        """Of the workers that serve."""
+        return [slot.process.pid for slot in self._slots if slot.process is not None]
+
+    @property
     def is_empty(self) -> bool:
         """Whether no worker runs."""
-        return not self._leaving and all(slot.process is None for slot in self._slots)
+        return not self._leaving and not self.pids
 
     def tend(self) -> None:
         """Note who ended and start whose time has come. Raises `WorkersFailedError`."""
@@ -67,13 +80,13 @@ class WorkerPool:
         for slot in self._slots:
             if slot.process is not None and self._has_ended(slot.process):
                 self._plan_restart(slot, slot.process)
-            if slot.process is None and not self._is_draining and time.monotonic() >= slot.restart_at_s:
+            if slot.process is None and not self._is_draining and self._read_clock_s() >= slot.restart_at_s:
                 self._start(slot)
 
     def seconds_until_due(self, longest_s: float) -> float:
         """When `tend` has something to do by the clock, at most `longest_s`."""
         due = [slot.restart_at_s for slot in self._slots if slot.process is None]
-        return max(0.0, min([longest_s, *(at - time.monotonic() for at in due)]))
+        return max(0.0, min([longest_s, *(at - self._read_clock_s() for at in due)]))
 
     def replace_all(self) -> None:
         """Start new workers, and let the present ones finish what they accepted."""
@@ -109,7 +122,7 @@ class WorkerPool:
             # A Ctrl-C at the terminal is the supervisor's to answer.
             start_new_session=True,
         )
-        slot.started_at_s = time.monotonic()
+        slot.started_at_s = self._read_clock_s()
         _log.debug("worker started", extra={"worker": slot.process.pid})
 
     def _has_ended(self, process: subprocess.Popen[bytes]) -> bool:
@@ -123,7 +136,7 @@ class WorkerPool:
         slot.process = None
         if self._is_draining:
             return
-        now_s = time.monotonic()
+        now_s = self._read_clock_s()
         has_settled = now_s - slot.started_at_s >= _SETTLED_S
         slot.failures = 0 if has_settled else slot.failures + 1
         delay_s = 0.0 if has_settled else min(_RESTART_DELAY_S_MAX, _RESTART_DELAY_S_FIRST * 2 ** (slot.failures - 1))

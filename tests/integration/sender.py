@@ -66,10 +66,14 @@ class Sender:
             self.receipts[chunk_index] = (receipt, body)
         return answer
 
+    def ask(self, chunk_index: int) -> httpx.Response:
+        """One GET of the chunk. Raises `httpx.TransportError`."""
+        with open_client() as client:
+            return client.get(self.url_of(chunk_index))
+
     def fetch(self, chunk_index: int) -> bytes:
         """The chunk's bytes as the server gives them back."""
-        with open_client() as client:
-            answer = client.get(self.url_of(chunk_index))
+        answer = self.ask(chunk_index)
         assert answer.status_code == 200, answer.text
         return answer.content
 

@@ -33,6 +33,11 @@ def find_free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def own_environ() -> dict[str, str]:
+    """This process's environment without settings that a person may have set for a server of their own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
+
+
 class ServerProcess:
     """One `holdfast serve` on one data directory and one port, over as many lives as needed.
 
@@ -53,9 +58,8 @@ class ServerProcess:
         self.port = find_free_port() if port is None else port
         self.log_path = log_path or data_dir.with_name(f"{data_dir.name}.log")
         self._arguments = list(arguments)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
         self._environ = {
-            **kept,
+            **own_environ(),
             "HOLDFAST_DATA_DIR": str(data_dir),
             "HOLDFAST_PORT": str(self.port),
             "HOLDFAST_WORKERS": "1",
@@ -129,6 +133,11 @@ class ServerProcess:
     def worker_pids(self) -> list[int]:
         """The API processes."""
         return [pid for pid in self.descendants() if _WORKER_MARK in command_of(pid)]
+
+    def service_pids(self) -> dict[str, int]:
+        """The embedded services that run, by name."""
+        pids = {path.stem: int(path.read_text()) for path in (self.data_dir / "run").glob("*.pid")}
+        return {name: pid for name, pid in pids.items() if is_alive(pid)}
 
     # -- its life
 
