@@ -8,7 +8,7 @@ the segments go whose chunks are all cleared, and at last the folder.
 
 from collections.abc import Iterable
 
-from client_py.core.book import Book, Recording, Segment
+from client_py.core.book import Book, EpochLife, Recording, Segment
 from client_py.core.effects import RemoveFolder, RemoveSegment
 from client_py.core.events import FolderRemoved, RemovalRefused, SegmentRemoved
 from client_py.core.journal import Cleared
@@ -80,6 +80,8 @@ class Clearing:
         """Nothing of it is left here. One that was complete stays in the list while this page is open."""
         assert event.recording_id == recording.recording_id
         recording.step(RecordingStep.REMOVED)
+        recording.is_folder_going = False
+        recording.files.life = EpochLife.NONE
         self._room.on_freed()
         if recording.is_certified and not recording.was_deleted:
             recording.chunks.clear()

@@ -1,7 +1,8 @@
 """A recording that its person deleted: local bytes go at once, and the server is told until it knows.
 
 The `deleted` record is flushed first, so that a tab that dies in between goes on deleting at the
-next start; the folder goes last, when the server has answered that the recording is gone.
+next start; the folder goes last, when the server has answered that the recording is gone. For one
+whose bytes were all cleared a folder is made anew, to hold that record.
 """
 
 from client_py.core.answers import read_refusal
@@ -17,7 +18,7 @@ from client_py.core.states import RecordingLife, RecordingStep
 from client_py.messages import CaptureStop, ReleaseCaptureLock
 from protocol.errors import ErrorCode
 
-_DELETABLE = (RecordingLife.RECOVERING, RecordingLife.CLOSED, RecordingLife.COMPLETE)
+_DELETABLE = (RecordingLife.RECOVERING, RecordingLife.CLOSED, RecordingLife.COMPLETE, RecordingLife.GONE)
 _GONE_CODES = (ErrorCode.RECORDING_DELETED, ErrorCode.RECORDING_UNKNOWN)
 
 

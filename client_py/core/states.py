@@ -110,7 +110,7 @@ class RecordingLife(StrEnum):
     CLOSED = "closed"  # the manifest is closed; sending, verifying, clearing go on
     COMPLETE = "complete"  # the certificate came
     DELETING = "deleting"  # the person deleted it; the server is being told
-    GONE = "gone"  # nothing of it is left here
+    GONE = "gone"  # nothing of it is left here; the server's copy can still be deleted
 
 
 class RecordingStep(StrEnum):
@@ -160,7 +160,7 @@ RECORDING_STEPS: Final[dict[tuple[RecordingLife, RecordingStep], RecordingLife]]
     (_L.RECOVERING, _S.CLOSE): _L.CLOSED,
     (_L.CLOSED, _S.CERTIFIED): _L.COMPLETE,
     (_L.COMPLETE, _S.CERTIFIED): _L.COMPLETE,
-    **{(state, _S.DELETE): _L.DELETING for state in (*_LIVE, _L.RECOVERING, _L.CLOSED, _L.COMPLETE)},
+    **{(state, _S.DELETE): _L.DELETING for state in (*_LIVE, _L.RECOVERING, _L.CLOSED, _L.COMPLETE, _L.GONE)},
     (_L.DELETING, _S.REMOVED): _L.GONE,
     (_L.COMPLETE, _S.REMOVED): _L.GONE,
     (_L.CLOSED, _S.REMOVED): _L.GONE,  # nothing was captured

@@ -161,3 +161,26 @@ async def test_a_clock_that_jumps_hurts_nothing(world: World) -> None:
     await tab.stop()
     await everything_complete(tab)
     assert world.server.content_of(capture.recording_id) == capture.content
+
+
+@story
+async def test_a_recording_whose_bytes_are_cleared_here_is_still_deleted_on_the_server(world: World) -> None:
+    tab = world.open_tab(msgspec.structs.replace(STORY_SETTINGS, keep_verified_s=0.0))
+    capture = await tab.record(2.0)
+    await tab.stop()
+    await everything_complete(tab)
+    await tab.until(lambda view: view.recordings[0].chunks_cleared == view.recordings[0].chunks_sealed)
+    await asyncio.sleep(5.0)
+    assert capture.recording_id not in world.disk.folders
+    world.server.is_away = True
+    tab.window.say(DeleteRecording(recording_id=capture.recording_id))
+    await tab.until(lambda view: view.recordings[0].state == "deleting")
+    await asyncio.sleep(5.0)
+    await tab.kill()
+    world.server.is_away = False
+    again = world.open_tab()
+    await again.ready()
+    await again.until(lambda view: view.recordings == [] and not view.is_recovering)
+    await asyncio.sleep(30.0)
+    assert [str(each) for each in world.server.deleted] == [capture.recording_id]
+    assert capture.recording_id not in world.disk.folders

@@ -50,9 +50,10 @@ def test_every_chunk_that_is_not_at_an_end_can_still_become_verified_or_parked()
         assert {ChunkLife.VERIFIED, ChunkLife.PARKED} <= reached
 
 
-def test_every_recording_state_is_reached_and_only_the_last_is_never_left() -> None:
+def test_every_recording_state_is_reached_and_what_is_gone_can_only_be_deleted() -> None:
     beginnings = {RecordingLife.LOCKING, RecordingLife.RECOVERING}
-    assert {state for state, _ in RECORDING_STEPS} == set(RecordingLife) - {RecordingLife.GONE}
+    assert {state for state, _ in RECORDING_STEPS} == set(RecordingLife)
+    assert [step for state, step in RECORDING_STEPS if state is RecordingLife.GONE] == [RecordingStep.DELETE]
     assert set(RECORDING_STEPS.values()) | beginnings == set(RecordingLife)
     assert {step for _, step in RECORDING_STEPS} == set(RecordingStep)
 
@@ -60,5 +61,5 @@ def test_every_recording_state_is_reached_and_only_the_last_is_never_left() -> N
 def test_a_step_that_the_table_does_not_have_is_an_error() -> None:
     with pytest.raises(ImpossibleStepError, match="cleared cannot take the step send"):
         after_chunk_step(ChunkLife.CLEARED, ChunkStep.SEND)
-    with pytest.raises(ImpossibleStepError, match="gone cannot take the step record"):
-        after_recording_step(RecordingLife.GONE, RecordingStep.RECORD)
+    with pytest.raises(ImpossibleStepError, match="complete cannot take the step record"):
+        after_recording_step(RecordingLife.COMPLETE, RecordingStep.RECORD)
