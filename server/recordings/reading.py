@@ -115,11 +115,10 @@ class Reader:
 
     async def _ask_again(self, located: LocatedChunk, kind: FindingKind) -> Refusal:
         chunk = located.chunk
-        if chunk.state is ChunkState.STORED:
-            is_gone = kind is FindingKind.MISSING  # with the object all its chunks are gone
-            rows = await list_stored(self._ledger, located.object) if is_gone else [chunk]
-            await ask_again(self._ledger, self._confirm_installation, located.object, rows, kind)
-        what = "its object is gone from the bucket" if kind is FindingKind.MISSING else "its bytes fail their digest"
+        is_gone = kind is FindingKind.MISSING  # with the object all its chunks are gone
+        rows = await list_stored(self._ledger, located.object) if is_gone else [chunk]
+        await ask_again(self._ledger, self._confirm_installation, located.object, rows, kind)
+        what = "its object is gone from the bucket" if is_gone else "its bytes fail their digest"
         return chunk_damaged(chunk.recording_id, chunk.chunk_index, what)
 
 

@@ -24,7 +24,6 @@ from server.recordings.describing import (
 )
 from server.recordings.documents import Documents, read_document
 from server.recordings.titles import Titles
-from server.recordings.turns import Turns
 from server.refusal import Refusal
 from server.refusals import absent_recording, recording_deleted
 from server.storage.blob_store import BlobStore
@@ -47,49 +46,45 @@ class Registrar:
         self._confirm_installation = confirm_installation
         self._documents = Documents(store)
         self._titles = Titles(store, new_title_id)
-        self._turns = Turns()
 
     async def register(self, registration: RecordingRegistration) -> tuple[Recording, bool]:
         """The recording, and whether this call registered it. Refuses RECORDING_DIFFERS, RECORDING_DELETED."""
         utc = msgspec.structs.replace(registration, started_at=registration.started_at.astimezone(UTC))
-        # One at a time for an id, so that recording.json is put once (I11).
-        async with self._turns.take(utc.recording_id):
-            # 1 look up
-            known = await self._find_same(utc)
-            if known is not None:
-                return known, False
-            await self._confirm_installation()
-            # 2 tombstone
-            await self._refuse_deleted(utc.recording_id)
-            # 3 store
-            key = RecordingKey(utc.recording_id).text
-            document = await self._documents.keep(key, msgspec.json.encode(utc))
-            _require_same(utc, read_document(key, document, RecordingRegistration))
-            # 4 commit
-            is_new = await self._ledger.register_recording(
-                recording_id=utc.recording_id,
-                mime_type=utc.mime_type,
-                title=utc.title,
-                started_at=utc.started_at,
-                document=document,
-            )
-            known = await self._find_same(utc)
-            if known is None:
-                raise LedgerUnavailableError(f"the row of {utc.recording_id} vanished while it was written")
-            return known, is_new
+        # 1 look up
+        known = await self._find_same(utc)
+        if known is not None:
+            return known, False
+        await self._confirm_installation()
+        # 2 tombstone
+        await self._refuse_deleted(utc.recording_id)
+        # 3 store
+        key = RecordingKey(utc.recording_id).text
+        document = await self._documents.keep(key, msgspec.json.encode(utc))
+        _require_same(utc, read_document(key, document, RecordingRegistration))
+        # 4 commit
+        is_new = await self._ledger.register_recording(
+            recording_id=utc.recording_id,
+            mime_type=utc.mime_type,
+            title=utc.title,
+            started_at=utc.started_at,
+            document=document,
+        )
+        known = await self._find_same(utc)
+        if known is None:
+            raise LedgerUnavailableError(f"the row of {utc.recording_id} vanished while it was written")
+        return known, is_new
 
     async def rename(self, recording_id: UUID, title: str) -> Recording:
         """The recording under its new title. Refuses RECORDING_UNKNOWN, RECORDING_DELETED."""
-        async with self._turns.take(recording_id):
-            await require_recording(self._ledger, recording_id)
-            # 1 the bucket; 2 the row
-            key = await self._titles.add(recording_id, title)
+        await require_recording(self._ledger, recording_id)
+        # 1 the bucket; 2 the row
+        key = await self._titles.add(recording_id, title)
+        await self._set_title(recording_id, title)
+        # 3 another rename may have done its 1 after ours and its 2 before ours: the row ends on the newest
+        while (newer := await self._titles.find_newer(key)) is not None:
+            key, title = newer
             await self._set_title(recording_id, title)
-            # 3 another process may have done its 1 after ours and its 2 before ours: the row ends on the newest
-            while (newer := await self._titles.find_newer(key)) is not None:
-                key, title = newer
-                await self._set_title(recording_id, title)
-            return await describe_with_gaps(self._ledger, await require_recording(self._ledger, recording_id))
+        return await describe_with_gaps(self._ledger, await require_recording(self._ledger, recording_id))
 
     async def _find_same(self, registration: RecordingRegistration) -> Recording | None:
         """What stands, None where there is no row. Compared as registered: the title may have changed since."""

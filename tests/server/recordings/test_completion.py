@@ -311,6 +311,23 @@ async def test_a_certificate_key_with_foreign_bytes_is_left_to_an_operator(memor
     assert await memory.store.get(CertificateKey(memory.recording_id).text) == b"foreign"
 
 
+async def test_a_bucket_and_a_ledger_with_two_certificates_are_left_to_an_operator(memory: Held) -> None:
+    await memory.register()
+    await memory.store_pack([0])
+    key = CertificateKey(memory.recording_id).text
+
+    async def appear(name: str, first: Any) -> None:
+        if name == "decide_certificate":
+            await memory.store.put(key, b"another")
+
+    with pytest.raises(Refusal) as refused:
+        await completer_of(Watched(memory.ledger, after=appear).port, memory.store).complete(
+            memory.recording_id, manifest_of(1)
+        )
+    assert refused.value.code is ErrorCode.STORE_MISMATCH
+    assert await memory.store.get(key) == b"another"
+
+
 async def test_completing_at_once_in_many_processes_gives_one_certificate(held: Held) -> None:
     await held.register()
     await held.store_pack([0, 1])

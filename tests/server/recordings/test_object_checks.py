@@ -12,7 +12,7 @@ from server.recordings.verification import Verifier
 from server.storage.blob_store import BlobStore
 from server.storage.memory_blob_store import MemoryBlobStore
 from server.storage.memory_ledger import MemoryLedger
-from tests.server.recordings.held import Held, ask
+from tests.server.recordings.held import Held, ask, body_of
 from tests.server.recordings.watched import Watched
 
 VERIFIED, PENDING = Verification.VERIFIED, Verification.PENDING
@@ -104,7 +104,7 @@ async def test_what_has_not_begun_when_nobody_waits_any_more_never_begins(memory
     assert await ask(memory, *range(CHECKS_AT_ONCE), verifier=verifier) == [PENDING] * CHECKS_AT_ONCE
     assert await ask(memory, *range(CHECKS_AT_ONCE, count), verifier=verifier) == [PENDING] * 3
     gate.opened.set()
-    await verifier.close()
+    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
     assert gate.watched.count("get_range") == CHECKS_AT_ONCE
 
 
@@ -175,3 +175,54 @@ async def test_a_chunk_that_moves_while_it_is_read_back_is_never_called_missing_
     assert await ask(memory, 0, verifier=verifier) == [PENDING]
     assert await memory.states(1) == [STORED]
     assert await ask(memory, 0, verifier=verifier) == [VERIFIED]
+
+
+async def test_a_row_that_was_read_just_before_another_verified_it_costs_no_second_get(memory: Held) -> None:
+    await memory.register()
+    await memory.store_pack([0])
+    asked_before: list[str] = []
+
+    async def verify_meanwhile(name: str, first: object) -> None:
+        asked_before.append(name)
+        if asked_before == ["find_chunks"]:
+            assert await ask(memory, 0) == [VERIFIED]
+
+    store = Watched(memory.store)
+    verifier = Verifier(Watched(memory.ledger, after=verify_meanwhile).port, store.port)
+    assert await ask(memory, 0, verifier=verifier) == [VERIFIED]
+    assert [name for name, _ in store.calls] == ["head"]
+
+
+async def test_a_row_that_says_unverified_is_not_answered_by_the_head_of_one_who_saw_it_verified(
+    memory: Held,
+) -> None:
+    await memory.register()
+    pack = await memory.store_pack([0, 1])
+    await ask(memory, 0)
+    gate = Gate(memory.store)
+    verifier = Verifier(memory.ledger, gate.watched.port)
+    early = asyncio.create_task(ask(memory, 0, verifier=verifier))
+    await gate.arrived.wait()
+    # A scrub finds chunk 1 damaged: the object counts as not read back.
+    await memory.ledger.mark_wanted(pack.object_id, [(await memory.locate(1)).chunk], FindingKind.MISMATCHED)
+    late = asyncio.create_task(ask(memory, 0, verifier=verifier))
+    gate.opened.set()
+    assert [await early, await late] == [[VERIFIED], [VERIFIED]]
+    assert sorted(name for name, _ in gate.watched.calls) == ["get_range", "head"]
+
+
+async def test_an_object_of_which_nothing_is_left_is_not_noted_as_verified(memory: Held) -> None:
+    await memory.register()
+    await memory.store.delete((await memory.store_pack([0, 1])).key)
+    assert await ask(memory, 0) == [Verification.MISSING]
+    assert (await memory.locate(0)).object.verified_at is None
+
+
+async def test_a_chunk_that_is_wanted_already_is_not_looked_for_again(memory: Held) -> None:
+    await memory.register()
+    pack = await memory.store_pack([0, 1])
+    await memory.flip(pack.key, body_of(1))
+    await memory.ledger.mark_wanted(pack.object_id, [(await memory.locate(1)).chunk], FindingKind.MISMATCHED)
+    store = Watched(memory.store)
+    assert await ask(memory, 0, verifier=Verifier(memory.ledger, store.port)) == [VERIFIED]
+    assert store.count("get_range") == 1, "nothing is damaged that was not known"
