@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ LOGS_KEPT: Final = 5
 _LAUNCHER: Final = Path(__file__).with_name("launch_child.py")
 # How much of a log a failure shows.
 _LOG_TAIL_BYTES: Final = 2_000
+_ASK_PAUSE_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +151,8 @@ class ChildProcess:
             for step in self.stop_steps:
                 process.send_signal(step.signal)
                 process.send_signal(signal.SIGCONT)  # one that was stopped would not take it otherwise
-                try:
-                    process.wait(step.patience_s)
+                if wait_gone([process], step.patience_s):
                     break
-                except psutil.TimeoutExpired:
-                    continue
         except psutil.NoSuchProcess:
             return False
         return True
@@ -173,6 +172,24 @@ class ChildProcess:
             newer = self.log_path if number == 1 else self.log_path.with_suffix(f".log.{number - 1}")
             if newer.exists():
                 newer.replace(older)
+
+
+def wait_gone(processes: Sequence[psutil.Process], patience_s: float) -> bool:
+    """Whether all ended in time. A zombie has ended, though nobody may ever take note of it (as in a container)."""
+    deadline = time.monotonic() + patience_s
+    while any(map(is_running, processes)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_ASK_PAUSE_S)
+    return True
+
+
+def is_running(process: psutil.Process) -> bool:
+    """Whether it still runs: neither gone nor a zombie."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def read_pid(path: Path) -> int | None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from server.services.child_process import ChildProcess, StopStep, read_pid
+from server.services.child_process import ChildProcess, StopStep, is_running, read_pid, wait_gone
 from server.services.data_directory import DataDirectory
 from server.services.errors import EmbeddedServiceError
 from server.services.ports import LOOPBACK
@@ -106,7 +107,7 @@ class PostgresService:
         # PostgreSQL removes a stale one itself, but not while its number belongs to another process, or to the
         # zombie of the killed one where nobody has taken note of its end.
         if recorded is not None and psutil.pid_exists(recorded):
-            if _name_of(recorded).startswith("postgres"):
+            if _is_running_postgres(recorded):
                 raise EmbeddedServiceError(
                     f"process {recorded} is a PostgreSQL that may use {self._cluster} and was not started by this "
                     f"server: stop it (kill -INT {recorded}), then start again"
@@ -189,15 +190,12 @@ class PostgresService:
             arguments = process.info["cmdline"]
             if arguments and title.match(arguments[0]):
                 orphans.append(process)
-        for orphan in orphans:
-            try:
-                orphan.send_signal(signal.SIGQUIT)
-            except psutil.NoSuchProcess:
-                continue
-        _, alive = psutil.wait_procs(orphans, timeout=_ORPHAN_S_MAX)
-        for orphan in alive:
-            orphan.kill()
-        psutil.wait_procs(alive, timeout=_ORPHAN_S_MAX)
+        for step_signal in (signal.SIGQUIT, signal.SIGKILL):
+            for orphan in filter(is_running, orphans):
+                with suppress(psutil.NoSuchProcess):
+                    orphan.send_signal(step_signal)
+            if wait_gone(orphans, _ORPHAN_S_MAX):
+                return
 
     def _url(self, user: str, password: str, database: str) -> str:
         return f"postgresql://{user}:{password}@{LOOPBACK}:{self._port}/{database}"
@@ -209,13 +207,12 @@ def _clean_environment() -> dict[str, str]:
     return environment | {"LC_ALL": "C", "TZ": "UTC"}
 
 
-def _name_of(pid: int) -> str:
-    """Of a living process; empty for a zombie and for one that is gone."""
+def _is_running_postgres(pid: int) -> bool:
     try:
         process = psutil.Process(pid)
-        return "" if process.status() == psutil.STATUS_ZOMBIE else str(process.name())
+        return is_running(process) and str(process.name()).startswith("postgres")
     except psutil.NoSuchProcess:
-        return ""
+        return False
 
 
 def _reason_of(error: psycopg.Error) -> str:
