@@ -1,6 +1,7 @@
-"""`make dev`: the server, started again whenever a source file changes; the page is built anew where it is concerned.
+"""`make dev`: the server, with new API processes whenever a source file changes, and a new page where it is concerned.
 
-The embedded services start and stop with it; their data stay in HOLDFAST_DATA_DIR.
+The embedded services go on running meanwhile. What only the supervisor reads (a migration, its own
+modules) needs the whole server to start again: migrations do that here, its own modules by hand.
 """
 
 import os
@@ -58,6 +59,15 @@ def stop_server(server: "subprocess.Popen[bytes]") -> None:
             server.wait()
 
 
+def reload_server(server: "subprocess.Popen[bytes]", changes: Iterable[str]) -> "subprocess.Popen[bytes]":
+    """The server with the changed files in use."""
+    if server.poll() is None and not any(path.endswith(".sql") for path in changes):
+        server.send_signal(signal.SIGUSR1)
+        return server
+    stop_server(server)
+    return start_server()
+
+
 def build_page() -> bool:
     """Whether the page is up to date now; a failed build says why and leaves the former page."""
     return subprocess.run([sys.executable, "build_pyodide.py"], cwd=ROOT, check=False).returncode == 0
@@ -78,8 +88,7 @@ def watch() -> None:
             print(f"dev: changed: {', '.join(sorted({*page_changes, *server_changes}))}", flush=True)
             if page_changes:
                 build_page()
-            stop_server(server)
-            server = start_server()
+            server = reload_server(server, server_changes)
     finally:
         stop_server(server)
 

@@ -68,7 +68,7 @@ def _start(settings: Settings, environ: Mapping[str, str], adopts_bucket: bool, 
     assert settled.database_url is not None
     migrate(settled.database_url)
     join_stores(settled, adopts_bucket=adopts_bucket)
-    metrics_dir = Path(tempfile.mkdtemp(prefix="holdfast-metrics-"))
+    metrics_dir = _make_metrics_dir(settled, is_ours_alone=keeper is not None)
     stack.callback(shutil.rmtree, metrics_dir, ignore_errors=True)
     start_listening(listeners)
     pool = WorkerPool(
@@ -139,6 +139,17 @@ def _settle_port(settings: Settings, port: int) -> Settings:
     """With the port that the system chose, in the page's address too where that was left to us."""
     is_ours = settings.public_url == f"http://localhost:{settings.port}"
     return replace(settings, port=port, public_url=f"http://localhost:{port}" if is_ours else settings.public_url)
+
+
+def _make_metrics_dir(settings: Settings, *, is_ours_alone: bool) -> Path:
+    """An empty folder in which the workers count together; the last life's counts do not belong there."""
+    if not is_ours_alone:
+        # Without embedded services nobody locks the data directory: another server may use it too.
+        return Path(tempfile.mkdtemp(prefix="holdfast-metrics-"))
+    folder = settings.data_dir / "run" / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def _close(listeners: list[socket.socket]) -> None:

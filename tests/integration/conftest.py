@@ -5,14 +5,20 @@ from collections.abc import Iterator
 import pytest
 
 from e2e.stores import Stores
+from tests.integration.processes import wait_until
 from tests.integration.sender import Sender
 from tests.integration.server_process import ServerProcess
 from tests.integration.server_stores import open_stores
 
 
+WORKERS = 2
+
+
 @pytest.fixture(scope="session")
 def session_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("server") / "data", environ={"HOLDFAST_WORKERS": "2"}) as server:
+    with ServerProcess(
+        tmp_path_factory.mktemp("server") / "data", environ={"HOLDFAST_WORKERS": str(WORKERS)}
+    ) as server:
         yield server
 
 
@@ -22,6 +28,7 @@ def server(session_server: ServerProcess) -> ServerProcess:
     if not session_server.is_running():
         session_server.start()
     session_server.wait_until_ready()
+    wait_until(lambda: len(session_server.worker_pids()) == WORKERS, "every worker to run")
     return session_server
 
 

@@ -74,16 +74,6 @@ def test_the_workers_are_replaced_without_losing_a_chunk(server: ServerProcess, 
     sender.check_kept(stores)
 
 
-def test_an_interrupted_start_leaves_nothing_running(server: ServerProcess) -> None:
-    server.terminate()
-    server.launch()
-    pid = server.pid
-    wait_until(lambda: descendants_of(pid), "the first service to start")
-    below = server.descendants()
-    assert server.terminate() == 0
-    assert not any(map(is_alive, below))
-
-
 def test_the_log_is_one_json_object_a_line_and_holds_no_secret(server: ServerProcess, sender: Sender) -> None:
     assert sender.send(0, make_chunk(0)).status_code == 201
     lines = [json.loads(line) for line in server.log.splitlines()]
@@ -92,3 +82,13 @@ def test_the_log_is_one_json_object_a_line_and_holds_no_secret(server: ServerPro
     secrets = json.loads((server.data_dir / "credentials.json").read_bytes())
     for name in ("database_password", "superuser_password", "secret_key", "volume_key"):
         assert secrets[name] not in server.log
+
+
+def test_an_interrupted_start_leaves_nothing_running(server: ServerProcess) -> None:
+    server.terminate()
+    server.launch()
+    pid = server.pid
+    wait_until(lambda: descendants_of(pid), "the first service to start")
+    below = server.descendants()
+    assert server.terminate() == 0
+    assert not any(map(is_alive, below))
