@@ -10,7 +10,6 @@ from tests.integration.sender import Sender
 from tests.integration.server_process import ServerProcess
 from tests.integration.server_stores import open_stores
 
-
 WORKERS = 2
 
 
