@@ -105,7 +105,7 @@ class DataDirectory:
         """The ports of the last start by their names; none at the first, or where the file is not readable."""
         try:
             ports = json.loads((self.path / "ports.json").read_bytes())
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return {}
         return ports if isinstance(ports, dict) else {}
 

@@ -16,9 +16,8 @@ from server.services.child_process import ChildProcess, StopStep
 from server.services.data_directory import DataDirectory
 from server.services.errors import EmbeddedServiceError, ServiceStartError
 from server.services.ports import LOOPBACK
-from server.storage.blob_store import BlobStoreError
 from server.storage.bucket_settings import BucketSettings
-from server.storage.s3_client import BucketState, probe_bucket, write_once
+from server.storage.s3_client import BucketState, probe_bucket
 
 BUCKET_NAME: Final = "holdfast"
 PORT_NAMES: Final = (
@@ -110,7 +109,7 @@ class SeaweedfsService:
         self.child.start([str(self._program), *self._arguments()], self._environment())
 
     def wait_ready(self) -> None:
-        """Return when the bucket exists, fsync is on, and a write has gone through. Raises `ServiceStartError`."""
+        """Return when the bucket exists and its writes are durable. Raises `ServiceStartError`."""
         started = told = time.monotonic()
         while (state := probe_bucket(self.bucket)) is BucketState.AWAY:
             if (code := self.child.poll()) is not None:
@@ -125,11 +124,6 @@ class SeaweedfsService:
         if state is BucketState.REFUSED:
             raise self.child.describe_failure("refuses the credentials it was started with")
         self._ensure_fsync()
-        try:
-            # The first write makes the bucket's volumes, which takes a moment that no chunk should wait for.
-            write_once(self.bucket)
-        except BlobStoreError as error:
-            raise self.child.describe_failure(f"took no write ({error})") from error
 
     def stop(self) -> None:
         """End it, then flush its index, which it writes without sync."""
