@@ -123,6 +123,7 @@ class Recording:
         self.was_deleted = False
         self.is_certifiable = True  # False after a final refusal of the manifest, until the next start
         self.is_deletion_flushed = False
+        self.is_deletion_answered = False  # the server said that it is gone
         self.unread_bytes = 0  # in its segments, found at recovery
         self.is_folder_going = False
         self.problem = ""  # words for the person

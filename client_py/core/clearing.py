@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from client_py.core.book import Book, EpochLife, Recording, Segment
 from client_py.core.effects import RemoveFolder, RemoveSegment
 from client_py.core.events import FolderRemoved, RemovalRefused, SegmentRemoved
-from client_py.core.journal import Cleared
+from client_py.core.journal import Cleared, Deleted
 from client_py.core.log_writer import LogWriter
 from client_py.core.room import Room
 from client_py.core.states import ChunkLife, ChunkStep, RecordingLife, RecordingStep
@@ -74,14 +74,21 @@ class Clearing:
         if segment:
             segment.is_going = False
         recording.is_folder_going = False
+        recording.deleting.fail(self._book.at)
         self._retry_at_ms = self._book.now_ms + REMOVE_AGAIN_MS
 
     def on_folder_removed(self, recording: Recording, event: FolderRemoved) -> None:
         """Nothing of it is left here. One that was complete stays in the list while this page is open."""
         assert event.recording_id == recording.recording_id
-        recording.step(RecordingStep.REMOVED)
         recording.is_folder_going = False
         recording.files.life = EpochLife.NONE
+        if recording.life is RecordingLife.DELETING and not recording.is_deletion_answered:
+            # It was deleted while its cleared folder went: the decision needs a new place to stand.
+            recording.is_deletion_flushed = False
+            recording.files.waiting.clear()
+            self._log.write(recording, Deleted(at_ms=self._book.at.unix_ms))
+            return
+        recording.step(RecordingStep.REMOVED)
         self._room.on_freed()
         if recording.is_certified and not recording.was_deleted:
             recording.chunks.clear()
@@ -95,7 +102,7 @@ class Clearing:
         if is_waiting or recording.life is RecordingLife.GONE or recording.is_folder_going:
             return
         is_all_cleared = recording.is_all_in(frozenset({ChunkLife.CLEARED}))
-        if recording.life is RecordingLife.COMPLETE and is_all_cleared:
+        if recording.is_nothing or (recording.life is RecordingLife.COMPLETE and is_all_cleared):
             self._remove_folder(recording)
             return
         for (epoch, number), segment in recording.segments.items():

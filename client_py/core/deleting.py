@@ -90,6 +90,7 @@ class Deleting:
                 if refusal.words:
                     self._book.server_words = refusal.words
                 return
+        recording.is_deletion_answered = True
         self._clearing.remove_folder(recording)
 
     def _forget_sending(self, recording: Recording) -> None:

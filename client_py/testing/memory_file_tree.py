@@ -120,7 +120,7 @@ class MemoryAppendFile:
         self._file.flushed = bytes(self._file.content)
 
     def close(self) -> None:
-        if self._file.holder is self:
+        if self._file.holder is self and self.owner not in self._disk.dead:
             self._file.holder = None
 
     def _check(self) -> None:

@@ -184,3 +184,37 @@ async def test_a_recording_whose_bytes_are_cleared_here_is_still_deleted_on_the_
     await asyncio.sleep(30.0)
     assert [str(each) for each in world.server.deleted] == [capture.recording_id]
     assert capture.recording_id not in world.disk.folders
+
+
+@story
+async def test_a_recording_deleted_while_its_cleared_folder_goes_is_deleted_on_the_server(world: World) -> None:
+    for step in range(40):
+        each = World(step)
+        each.server.latency_s = 0.03
+        tab = each.open_tab(msgspec.structs.replace(STORY_SETTINGS, keep_verified_s=0.0, verify_after_s=0.0))
+        capture = await tab.record(1.0)
+        await tab.stop()
+        await asyncio.sleep(step * 0.01)
+        tab.window.say(DeleteRecording(recording_id=capture.recording_id))
+        await tab.until(lambda view: view.recordings == [])
+        await asyncio.sleep(5.0)
+        assert [str(key) for key in each.server.deleted] == [capture.recording_id], step
+        assert capture.recording_id not in each.disk.folders
+        await tab.kill()
+
+
+@story
+async def test_a_folder_that_is_held_elsewhere_is_removed_later(world: World) -> None:
+    tab = world.open_tab()
+    capture = await tab.record(2.0)
+    dead = tab.worker
+    await tab.kill(do_handles_linger=True)
+    again = world.open_tab()
+    await everything_complete(again)
+    again.window.say(DeleteRecording(recording_id=capture.recording_id))
+    await asyncio.sleep(60.0)
+    assert capture.recording_id in world.disk.folders
+    assert 1 <= sum(method == "DELETE" for method, _, _ in world.server.log) < 100
+    world.disk.release_handles(dead)
+    await again.until(lambda view: view.recordings == [])
+    assert capture.recording_id not in world.disk.folders

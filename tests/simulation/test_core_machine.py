@@ -70,7 +70,7 @@ class CoreMachine(RuleBasedStateMachine):
         closed = [
             each.recording_id
             for each in self.world.client.book.recordings.values()
-            if each.life in ("closed", "complete")
+            if each.life in ("closed", "complete", "gone")
         ]
         if closed:
             recording_id = closed[choice % len(closed)]
