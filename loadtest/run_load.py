@@ -22,7 +22,7 @@ from loadtest.served import Served, serve
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "loadtest" / "results"
-# What one object and one row a chunk hold on two cores that also run k6, bucket and database; RATE overrides it.
+# Held on two cores that also ran k6, bucket, database and other work (results/); RATE overrides it.
 RATE_HELD: Final = 300
 
 
