@@ -99,7 +99,10 @@ async def test_two_deletions_that_share_a_pack_leave_it_unlinked(ledger: Postgre
         # Both deletions get as far as they can before either may touch the object.
         await holder.execute("select from objects for update")
         deletions = [asyncio.create_task(ledger.delete_recording(recording_id_of(number), b"t")) for number in (1, 2)]
-        while await ask(database_url, "select count(*) from pg_stat_activity where wait_event_type = 'Lock'") != [(2,)]:
+        waiting = (
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        while await ask(database_url, waiting) != [(2,)]:
             await asyncio.sleep(0)
     await asyncio.gather(*deletions)
     assert await states_of(database_url) == ["unlinked"]
