@@ -16,8 +16,9 @@ from server.services.child_process import ChildProcess, StopStep
 from server.services.data_directory import DataDirectory
 from server.services.errors import EmbeddedServiceError, ServiceStartError
 from server.services.ports import LOOPBACK
+from server.storage.blob_store import BlobStoreError, BlobStoreUnavailableError
 from server.storage.bucket_settings import BucketSettings
-from server.storage.s3_client import BucketState, probe_bucket
+from server.storage.s3_client import BucketState, probe_bucket, write_once
 
 BUCKET_NAME: Final = "holdfast"
 PORT_NAMES: Final = (
@@ -109,7 +110,7 @@ class SeaweedfsService:
         self.child.start([str(self._program), *self._arguments()], self._environment())
 
     def wait_ready(self) -> None:
-        """Return when the bucket exists and its writes are durable. Raises `ServiceStartError`."""
+        """Return when the bucket exists, fsync is on, and a write has gone through. Raises `ServiceStartError`."""
         started = told = time.monotonic()
         while (state := probe_bucket(self.bucket)) is BucketState.AWAY:
             if (code := self.child.poll()) is not None:
@@ -124,6 +125,20 @@ class SeaweedfsService:
         if state is BucketState.REFUSED:
             raise self.child.describe_failure("refuses the credentials it was started with")
         self._ensure_fsync()
+        self._await_write(started)
+
+    def _await_write(self, started: float) -> None:
+        """Until the volumes have reported to the new master, a listing answers and each read and write fails."""
+        while True:
+            try:
+                write_once(self.bucket)
+                return
+            except BlobStoreUnavailableError as error:
+                if self.child.poll() is not None or time.monotonic() - started > _READY_S_MAX:
+                    raise self.child.describe_failure(f"took no write ({error})") from error
+                time.sleep(_ASK_PAUSE_S)
+            except BlobStoreError as error:
+                raise self.child.describe_failure(f"took no write ({error})") from error
 
     def stop(self) -> None:
         """End it, then flush its index, which it writes without sync."""

@@ -4,8 +4,10 @@ Left to itself the SDK waits 300 s, retries five times and keeps ten connections
 server that must answer within 20 s.
 """
 
+import io
 from enum import Enum
 from typing import Final
+from uuid import uuid4
 
 import minio
 import urllib3
@@ -93,6 +95,22 @@ def create_bucket(settings: BucketSettings) -> None:
             raise translate_error(error, settings.bucket) from error
     except CALL_ERRORS as error:
         raise translate_error(error, settings.bucket) from error
+    finally:
+        pool.clear()
+
+
+def write_once(settings: BucketSettings) -> None:
+    """Write a small object and remove it again, so that what a store does at its first write is done.
+
+    Blocks; raises `BlobStoreError`.
+    """
+    client, pool = make_client(settings, connections=1)
+    key = f"startup/{uuid4()}"
+    try:
+        client.put_object(settings.bucket, key, io.BytesIO(b"first write"), len(b"first write"))
+        client.remove_object(settings.bucket, key)
+    except CALL_ERRORS as error:
+        raise translate_error(error, key) from error
     finally:
         pool.clear()
 

@@ -17,7 +17,7 @@ from server.storage.blob_store import BlobStoreUnavailableError
 from server.storage.keys import TombstoneKey, new_uuid7
 from server.storage.ledger import LedgerUnavailableError, NewChunk, NewObject, Refused
 from tests.server.recordings.held import Held, body_of, registration_of
-from tests.server.recordings.watched import Watched
+from tests.server.recordings.watched import Watched, let_others_go
 
 DELETED_AT = datetime(2026, 11, 24, 1, 2, 3, tzinfo=UTC)
 
@@ -112,7 +112,7 @@ async def test_a_bucket_that_lost_the_tombstone_gets_the_same_back(held: Held) -
 
 async def test_deleting_at_once_stores_one_tombstone(held: Held) -> None:
     await held.register()
-    store = Watched(held.store)
+    store = Watched(held.store, before=let_others_go)
     eraser = Eraser(held.ledger, store.port)
     await asyncio.gather(*(eraser.delete(held.recording_id) for _ in range(20)))
     assert store.count("put") == 1

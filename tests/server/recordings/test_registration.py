@@ -15,7 +15,7 @@ from server.refusal import Refusal
 from server.storage.blob_store import BlobStoreUnavailableError
 from server.storage.keys import RecordingKey, TombstoneKey, new_uuid7, titles_prefix
 from tests.server.recordings.held import STARTED_AT, Held, registration_of
-from tests.server.recordings.watched import Watched
+from tests.server.recordings.watched import Watched, let_others_go
 
 
 def registrar_of(held: Held) -> Registrar:
@@ -146,15 +146,18 @@ async def test_nothing_is_registered_in_another_installations_bucket(memory: Hel
 
 
 async def test_registering_at_once_stores_the_document_once(held: Held) -> None:
-    store = Watched(held.store)
-    registrar = Registrar(held.ledger, store.port)
+    store = Watched(held.store, before=let_others_go)
+    registrar = Registrar(Watched(held.ledger, before=let_others_go).port, store.port)
     answers = await asyncio.gather(*(registrar.register(registration_of(held.recording_id)) for _ in range(20)))
     assert sorted(is_new for _, is_new in answers) == [False] * 19 + [True]
     assert store.count("put") == 1
 
 
 async def test_registering_in_two_processes_at_once_registers_once(held: Held) -> None:
-    registrars = [registrar_of(held) for _ in range(4)]
+    registrars = [
+        Registrar(Watched(held.ledger, before=let_others_go).port, Watched(held.store, before=let_others_go).port)
+        for _ in range(4)
+    ]
     answers = await asyncio.gather(*(one.register(registration_of(held.recording_id)) for one in registrars))
     assert sum(is_new for _, is_new in answers) == 1
     assert len({msgspec.json.encode(recording) for recording, _ in answers}) == 1
