@@ -7,7 +7,6 @@ server that must answer within 20 s.
 import io
 from enum import Enum
 from typing import Final
-from uuid import uuid4
 
 import minio
 import urllib3
@@ -22,6 +21,7 @@ from server.storage.blob_store import (
     BlobStoreUnavailableError,
 )
 from server.storage.bucket_settings import BucketSettings
+from server.storage.keys import ProbeKey, new_uuid7
 
 CONNECT_S: Final = 2.0
 # DESIGN's limit for one PUT; for other calls the longest silence between two packets.
@@ -102,10 +102,11 @@ def create_bucket(settings: BucketSettings) -> None:
 def write_once(settings: BucketSettings) -> None:
     """Write a small object and remove it again, so that what a store does at its first write is done.
 
+    It is a probe like the server's own (docs/decisions/0003), so one that a crash leaves is removed at the next start.
     Blocks; raises `BlobStoreError`.
     """
     client, pool = make_client(settings, connections=1)
-    key = f"startup/{uuid4()}"
+    key = ProbeKey(new_uuid7()).text
     try:
         client.put_object(settings.bucket, key, io.BytesIO(b"first write"), len(b"first write"))
         client.remove_object(settings.bucket, key)
