@@ -157,7 +157,3 @@ class World:
         """Open the page in a new tab."""
         self._tabs += 1
         return Tab(self, f"tab-{self._tabs}", settings)
-
-    def rows(self, tab: Tab) -> dict[str, str]:
-        """recording_id -> state, as that tab shows them."""
-        return {row.recording_id: row.state for row in tab.view.recordings}

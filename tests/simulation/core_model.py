@@ -9,7 +9,6 @@ import hashlib
 import re
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -342,9 +341,6 @@ class CoreWorld:
         for recording in self.client.book.recordings.values():
             for chunk in recording.chunks.values():
                 assert chunk.life in RESTED
-
-    def unix_now(self) -> datetime:
-        return datetime.fromtimestamp((self.now_ms + self.unix_offset_ms) / 1000, UTC)
 
 
 class _Say(ef.Effect, frozen=True, kw_only=True):
