@@ -22,7 +22,7 @@ from server.storage.keys import CertificateKey
 from server.storage.ledger import Ledger
 from server.storage.memory_ledger import MemoryLedger
 from tests.server.recordings.held import STARTED_AT, Held, body_of, claim_of, entry_of, manifest_of
-from tests.server.recordings.watched import Watched
+from tests.server.recordings.watched import Watched, let_others_go
 
 CERTIFIED_AT = datetime(2026, 11, 24, 4, 5, 6, tzinfo=UTC)
 
@@ -333,7 +333,9 @@ async def test_completing_at_once_in_many_processes_gives_one_certificate(held: 
     await held.store_pack([0, 1])
 
     def completer(number: int) -> Completer:
-        return Completer(held.ledger, held.store, Verifier(held.ledger, held.store), server_version=f"process {number}")
+        ledger = Watched(held.ledger, before=let_others_go).port
+        store = Watched(held.store, before=let_others_go).port
+        return Completer(ledger, store, Verifier(ledger, store), server_version=f"process {number}")
 
     answers = await asyncio.gather(*(completer(n).complete(held.recording_id, manifest_of(2)) for n in range(5)))
     assert len(set(map(str, answers))) == 1 and isinstance(answers[0], bytes)
