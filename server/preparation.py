@@ -5,18 +5,24 @@ Used by `holdfast serve` and `holdfast migrate`; each raises the error of the la
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import Final
 
 from server.embedded import EmbeddedServices
 from server.installation import establish_installation, write_probe
 from server.settings import Settings
+from server.storage.blob_store import BlobStore, BlobStoreUnavailableError
+from server.storage.ledger import Ledger, LedgerUnavailableError
 from server.storage.migrations import Migration, apply_migrations
 from server.storage.minio_blob_store import MinioBlobStore
 from server.storage.postgres_ledger import PostgresLedger
 
 _log = logging.getLogger(__name__)
+
+_ASK_PAUSE_S: Final = 0.1
 
 
 def needs_embedded(settings: Settings, *, wants_bucket: bool = True) -> bool:
@@ -48,16 +54,19 @@ def migrate(database_url: str) -> list[Migration]:
     return apply_migrations(database_url, on_progress=_log.info)
 
 
-def join_stores(settings: Settings, *, adopts_bucket: bool) -> None:
+def join_stores(settings: Settings, *, adopts_bucket: bool, patience_s: float) -> None:
     """Establish the installation and warm both stores up. Raises `LedgerError` or `BlobStoreError`.
+
+    A store that is not there yet is asked again for `patience_s`: an embedded SeaweedFS answers
+    before its volumes have reported to it, and then cannot read what it holds.
 
     A mismatch is only said: the server runs on, answers `store-mismatch`, and heals without a restart
     when the right store comes back.
     """
-    asyncio.run(_join_stores(settings, adopts_bucket))
+    asyncio.run(_join_stores(settings, adopts_bucket, time.monotonic() + patience_s))
 
 
-async def _join_stores(settings: Settings, adopts_bucket: bool) -> None:
+async def _join_stores(settings: Settings, adopts_bucket: bool, deadline_s: float) -> None:
     if settings.database_url is None or settings.bucket is None:
         raise ValueError("both stores are needed: start the embedded services first")
     async with AsyncExitStack() as stack:
@@ -65,11 +74,23 @@ async def _join_stores(settings: Settings, adopts_bucket: bool) -> None:
         stack.push_async_callback(ledger.close)
         store = MinioBlobStore(settings.bucket)
         stack.push_async_callback(store.close)
-        verdict = await establish_installation(ledger, store, adopts_bucket=adopts_bucket)
-        if verdict.is_matched:
-            await write_probe(ledger, store)
-        else:
-            _log.error(f"store-mismatch: {verdict.detail}", extra={"next_step": verdict.next_step})
+        while True:
+            try:
+                await _establish(ledger, store, adopts_bucket)
+                return
+            except (LedgerUnavailableError, BlobStoreUnavailableError) as error:
+                if time.monotonic() >= deadline_s:
+                    raise
+                _log.debug("a store is not there yet", extra={"reason": str(error)})
+            await asyncio.sleep(_ASK_PAUSE_S)
+
+
+async def _establish(ledger: Ledger, store: BlobStore, adopts_bucket: bool) -> None:
+    verdict = await establish_installation(ledger, store, adopts_bucket=adopts_bucket)
+    if verdict.is_matched:
+        await write_probe(ledger, store)
+    else:
+        _log.error(f"store-mismatch: {verdict.detail}", extra={"next_step": verdict.next_step})
 
 
 def environ_of_workers(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:

@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 # Ends of children wake the loop at once; this bounds how late anything else is noticed.
 _TICK_S: Final = 1.0
+# Embedded services run, so they will answer; given ones that are away are the operator's to know of at once.
+_EMBEDDED_PATIENCE_S: Final = 60.0
 # Beyond the workers' own limit, for what uvicorn does around it.
 _DRAIN_SLACK_S: Final = 5.0
 
@@ -67,7 +69,7 @@ def _start(settings: Settings, environ: Mapping[str, str], adopts_bucket: bool, 
         keeper = ServiceKeeper(services)
     assert settled.database_url is not None
     migrate(settled.database_url)
-    join_stores(settled, adopts_bucket=adopts_bucket)
+    join_stores(settled, adopts_bucket=adopts_bucket, patience_s=_EMBEDDED_PATIENCE_S if keeper else 0.0)
     metrics_dir = _make_metrics_dir(settled, is_ours_alone=keeper is not None)
     stack.callback(shutil.rmtree, metrics_dir, ignore_errors=True)
     start_listening(listeners)

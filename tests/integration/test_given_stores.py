@@ -1,5 +1,6 @@
 """Stores given by environment: no embedded one starts, and a wrong one is noticed before it can do harm."""
 
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,13 +8,15 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+import urllib3
+from minio.error import S3Error
 from psycopg import sql
 
 from protocol.decoding import decode_json
 from protocol.wire import Health
 from server.embedded import EmbeddedServices
 from server.storage.bucket_settings import BucketSettings
-from server.storage.s3_client import create_bucket
+from server.storage.s3_client import create_bucket, make_client
 from tests.integration.processes import wait_until
 from tests.integration.sender import Sender, make_chunk, open_client
 from tests.integration.server_process import ServerProcess
@@ -24,6 +27,18 @@ from tests.integration.server_stores import open_stores
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServices]:
     """Somebody's PostgreSQL and S3."""
     with EmbeddedServices(tmp_path_factory.mktemp("given")) as services:
+        client, pool = make_client(services.bucket, 1)
+
+        def takes_a_write() -> bool:
+            try:
+                client.put_object(services.bucket.bucket, "first", io.BytesIO(b"write"), 5)
+            except (S3Error, urllib3.exceptions.HTTPError):
+                return False
+            return True
+
+        # SeaweedFS answers a moment before it can store anything.
+        wait_until(takes_a_write, "the bucket service to store an object")
+        pool.clear()
         yield services
 
 
