@@ -6,14 +6,14 @@ browser is started here, Playwright only connects, and what dies is exactly what
 
 import contextlib
 import os
-import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+
+from tests.integration.processes import descendants_of, is_alive, kill_process, wait_until
 
 START_LIMIT_S = 60.0
 
@@ -53,6 +53,11 @@ class Chromium:
     console: list[str] = field(default_factory=list)
     _process: "subprocess.Popen[bytes] | None" = None
     _browser: Browser | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not killed since."""
+        return self._process is not None
 
     @property
     def context(self) -> BrowserContext:
@@ -110,25 +115,16 @@ class Chromium:
     def kill_renderers(self) -> None:
         """SIGKILL every renderer: pages, workers and service workers die in the middle of what they do."""
         pids = self.renderer_pids()
-        own = psutil.Process(self._pid).children(recursive=True)
-        renderers = [child for child in own if child.pid in pids]
-        assert len(renderers) == len(pids), f"renderers {pids} are not all children of our browser {self._pid}"
-        for renderer in renderers:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                renderer.kill()
-        psutil.wait_procs(renderers, timeout=START_LIMIT_S)
+        own = descendants_of(self._pid)
+        assert set(pids) <= set(own), f"renderers {pids} do not all descend from our browser {self._pid}"
+        _kill_all(pids)
 
     def kill(self) -> None:
         """SIGKILL the browser and everything it started; a repeat does nothing."""
         if self._process is None:
             return
-        with contextlib.suppress(psutil.NoSuchProcess):
-            family = psutil.Process(self._process.pid).children(recursive=True)
-            os.killpg(self._process.pid, signal.SIGKILL)
-            for child in family:  # the crash handler leaves the group
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    child.kill()
-            psutil.wait_procs(family, timeout=START_LIMIT_S)
+        # The group is not enough: the crash handler leaves it.
+        _kill_all([self._process.pid, *descendants_of(self._process.pid)])
         self._process.wait()
         self._process = None
         self._disconnect()
@@ -159,3 +155,9 @@ class Chromium:
                 return f"ws://127.0.0.1:{lines[0]}{lines[1]}"
             time.sleep(0.05)
         raise RuntimeError(f"no debugging address after {START_LIMIT_S} s")
+
+
+def _kill_all(pids: list[int]) -> None:
+    for pid in pids:
+        kill_process(pid)
+    wait_until(lambda: not any(map(is_alive, pids)), "killed processes of the browser to end")

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Playwright, sync_playwright
 
 from e2e.chromium import FAKE_DEVICES
-from e2e.machine import Machine, running_machine
+from e2e.machine import Machine, MachineRoom
 from e2e.service import Service, running_service
 from scripts.find_chromium import find_chromium
 
@@ -76,43 +76,52 @@ def playwright_driver() -> Iterator[Playwright]:
         yield playwright
 
 
-@pytest.fixture
-def start_machine(
+@pytest.fixture(scope="module")
+def machine_room(
     playwright_driver: Playwright,
     chromium_path: str,
-    service: Service,
+    session_service: Service,
     tmp_path_factory: pytest.TempPathFactory,
-    request: pytest.FixtureRequest,
-) -> Iterator[Callable[..., Machine]]:
-    """Start a machine with these Chromium flags on a new profile; all of them end with the story."""
-    machines: list[Machine] = []
-    with contextlib.ExitStack() as stack:
-
-        def start(*, flags: tuple[str, ...] = FAKE_DEVICES) -> Machine:
-            machine = stack.enter_context(
-                running_machine(
-                    playwright_driver,
-                    chromium_path,
-                    service.url,
-                    tmp_path_factory.mktemp("machine"),
-                    flags=flags,
-                    is_headed=bool(os.environ.get("HOLDFAST_E2E_HEADED")),
-                )
-            )
-            machines.append(machine)
-            return machine
-
-        yield start
-        folder = artifacts_of_failure(request.node)
-        for number, machine in enumerate(machines if folder else []):
-            assert folder is not None
-            _save_machine(machine, folder, number)
+) -> Iterator[MachineRoom]:
+    """Where a module's machines stand."""
+    is_headed = bool(os.environ.get("HOLDFAST_E2E_HEADED"))
+    room = MachineRoom(
+        playwright_driver, chromium_path, session_service.url, lambda: tmp_path_factory.mktemp("machine"), is_headed
+    )
+    yield room
+    room.put_all_away()
 
 
 @pytest.fixture
-def machine(start_machine: Callable[..., Machine]) -> Machine:
-    """A machine with fake devices, which is all that most stories need."""
-    return start_machine()
+def start_machine(
+    service: Service, machine_room: MachineRoom, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Machine]]:
+    """Start a machine with other devices, or just with an empty profile; it ends with the story."""
+    machines: list[Machine] = []
+
+    def start(*, flags: tuple[str, ...] = FAKE_DEVICES) -> Machine:
+        machines.append(machine_room.start(flags))
+        return machines[-1]
+
+    yield start
+    folder = artifacts_of_failure(request.node)
+    for number, machine in enumerate(machines):
+        if folder:
+            _save_machine(machine, folder, number)
+        machine_room.put_away(machine)
+
+
+@pytest.fixture
+def machine(service: Service, machine_room: MachineRoom, request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """A machine with fake devices, its desk cleared. Stories share it, with its profile, until one fails on it."""
+    machine = machine_room.standing()
+    yield machine
+    folder = artifacts_of_failure(request.node)
+    if folder:
+        _save_machine(machine, folder, 0)
+        machine_room.put_away(machine)
+    else:
+        machine.clear_desk()
 
 
 def _save_machine(machine: Machine, folder: Path, number: int) -> None:

@@ -1,7 +1,6 @@
 """One person's machine: a browser with its profile, tabs with the recorder, and the witness of what was captured."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Playwright
@@ -39,6 +38,17 @@ class Machine:
             tab.page.close()
         self.tabs.clear()
 
+    def clear_desk(self) -> None:
+        """Close every tab and forget what was witnessed; the browser runs and is online. What a profile holds stays."""
+        if not self.browser.is_running:
+            self.start_browser()
+        for page in self.browser.context.pages[1:]:  # the first is the empty one that keeps the browser open
+            page.close()
+        self.browser.context.set_offline(False)
+        self.browser.console.clear()
+        self.tabs.clear()
+        self.witness.takes.clear()
+
     def open_tab(self, **settings: int | str) -> RecorderPage:
         """A new tab with the recorder, ready to record."""
         return self.new_tab().open(**settings)
@@ -57,23 +67,44 @@ class Machine:
         return recording_id, self.witness.takes[-1]
 
 
-@contextmanager
-def running_machine(
-    playwright: Playwright,
-    executable: str,
-    url: str,
-    folder: Path,
-    *,
-    flags: tuple[str, ...] = FAKE_DEVICES,
-    is_headed: bool = False,
-) -> Iterator[Machine]:
-    """A machine with its browser started; whatever runs at the end is killed."""
-    machine = Machine(playwright, executable, url, folder, flags, is_headed)
-    try:
+class MachineRoom:
+    """Starts machines, each on a new profile. One of them stands for whoever needs nothing special of it."""
+
+    def __init__(
+        self, playwright: Playwright, executable: str, url: str, make_folder: Callable[[], Path], is_headed: bool
+    ) -> None:
+        self._playwright = playwright
+        self._executable = executable
+        self._url = url
+        self._make_folder = make_folder
+        self._is_headed = is_headed
+        self._machines: list[Machine] = []
+        self._standing: Machine | None = None
+
+    def start(self, flags: tuple[str, ...] = FAKE_DEVICES) -> Machine:
+        """A new machine with its browser started."""
+        machine = Machine(self._playwright, self._executable, self._url, self._make_folder(), flags, self._is_headed)
+        self._machines.append(machine)
         machine.start_browser()
-        yield machine
-    finally:
+        return machine
+
+    def standing(self) -> Machine:
+        """The one that stands, started when there is none."""
+        if self._standing is None:
+            self._standing = self.start()
+        return self._standing
+
+    def put_away(self, machine: Machine) -> None:
+        """Kill its browser; nobody gets it again."""
         machine.browser.kill()
+        self._machines.remove(machine)
+        if machine is self._standing:
+            self._standing = None
+
+    def put_all_away(self) -> None:
+        """Kill every browser of this room."""
+        for machine in list(self._machines):
+            self.put_away(machine)
 
 
 # -- what every story of a death asks

@@ -11,11 +11,10 @@ from e2e.service import Service
 FOLDER = Path(os.environ.get("HOLDFAST_SCREENSHOTS", ".build/screenshots"))
 
 
-def test_the_page_can_be_seen_in_each_of_its_states(
-    service: Service, start_machine: Callable[..., Machine], machine: Machine
-) -> None:
+def test_the_page_can_be_seen_in_each_of_its_states(service: Service, start_machine: Callable[..., Machine]) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     taken: list[str] = []
+    machine = start_machine()
     tab = machine.new_tab()
 
     def take_picture(name: str) -> None:

@@ -54,11 +54,8 @@ class Witness:
     """Collects the takes of every page of a browser, in the order in which their recorders first spoke."""
 
     def __init__(self) -> None:
-        self._takes: dict[tuple[str, int], Take] = {}
-
-    @property
-    def takes(self) -> list[Take]:
-        return list(self._takes.values())
+        self.takes: list[Take] = []
+        self._take_of: dict[tuple[str, int], Take] = {}
 
     def attach(self, context: BrowserContext) -> None:
         """Before the first page of the product is opened in the context."""
@@ -66,7 +63,11 @@ class Witness:
         context.add_init_script(path=SCRIPT)
 
     def _hear(self, said: dict[str, Any]) -> None:
-        take = self._takes.setdefault((said["pageLoad"], said["recorder"]), Take())
+        key = said["pageLoad"], said["recorder"]
+        take = self._take_of.get(key)
+        if take is None:
+            take = self._take_of[key] = Take()
+            self.takes.append(take)
         match said["kind"]:
             case "start":
                 take.started_at_ms, take.mime_type = said["atMs"], said["mimeType"]
