@@ -18,7 +18,7 @@ from server.services.errors import EmbeddedServiceError, ServiceStartError
 from server.services.ports import LOOPBACK
 from server.storage.blob_store import BlobStoreError, BlobStoreUnavailableError
 from server.storage.bucket_settings import BucketSettings
-from server.storage.s3_client import BucketState, probe_bucket, write_once
+from server.storage.s3_client import BucketState, probe_bucket, read_any, write_once
 
 BUCKET_NAME: Final = "holdfast"
 PORT_NAMES: Final = (
@@ -33,6 +33,7 @@ PORT_NAMES: Final = (
 )
 
 _READY_S_MAX: Final = 120.0
+_READ_S_MAX: Final = 15.0
 _ASK_PAUSE_S: Final = 0.05
 _PROGRESS_EVERY_S: Final = 5.0
 _SHELL_S_MAX: Final = 30
@@ -126,6 +127,7 @@ class SeaweedfsService:
             raise self.child.describe_failure("refuses the credentials it was started with")
         self._ensure_fsync()
         self._await_write(started)
+        self._await_read()
 
     def _await_write(self, started: float) -> None:
         """Until the volumes have reported to the new master, a listing answers and each read and write fails."""
@@ -139,6 +141,22 @@ class SeaweedfsService:
                 time.sleep(_ASK_PAUSE_S)
             except BlobStoreError as error:
                 raise self.child.describe_failure(f"took no write ({error})") from error
+
+    def _await_read(self) -> None:
+        """The gateway hears of older volumes later than of fresh ones; until then it cannot read what it holds.
+
+        Bounded: one object that is damaged for good must not keep the others from being served.
+        """
+        give_up_at = time.monotonic() + _READ_S_MAX
+        while True:
+            try:
+                read_any(self.bucket)
+                return
+            except BlobStoreError as error:
+                if time.monotonic() > give_up_at:
+                    self._on_progress(f"SeaweedFS: starts although it could not read an object ({error})")
+                    return
+                time.sleep(_ASK_PAUSE_S)
 
     def stop(self) -> None:
         """End it, then flush its index, which it writes without sync."""

@@ -116,6 +116,20 @@ def write_once(settings: BucketSettings) -> None:
         pool.clear()
 
 
+def read_any(settings: BucketSettings) -> None:
+    """Read one object of the bucket, where there is one. Blocks; raises `BlobStoreError`."""
+    client, pool = make_client(settings, connections=1)
+    try:
+        for found in client.list_objects(settings.bucket, recursive=True):
+            with client.get_object(settings.bucket, str(found.object_name)) as answer:
+                answer.read()
+            return
+    except CALL_ERRORS as error:
+        raise translate_error(error, settings.bucket) from error
+    finally:
+        pool.clear()
+
+
 def probe_bucket(settings: BucketSettings) -> BucketState:
     """Make the bucket where it is missing and say how the store answers. Blocks for CONNECT_S + PUT_S at most."""
     try:
