@@ -28,7 +28,7 @@ dev: ## The same, started again whenever a source file changes
 test: ## Check and run every test, those in a real browser included (ARGS='-k word' for some)
 	@$(setup) test page browser
 	@$(python) -m scripts.check
-	@$(python) -m pytest $(ARGS)
+	@$(python) -m pytest $(or $(ARGS),-n 3 --dist loadfile)
 
 build: ## Build the page into web/dist
 	@$(setup) run page
