@@ -4,6 +4,7 @@ A story asks here what is really held, whatever page and server say.
 """
 
 import hashlib
+import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +96,17 @@ class Stores:
         for key in keys:
             self._minio.remove_object(self._bucket, key)
         return keys
+
+    def spoil(self, chunk: HeldChunk) -> None:
+        """Flip one bit of the chunk in the bucket, under the same key."""
+        response = self._minio.get_object(self._bucket, chunk.key)
+        try:
+            content = bytearray(response.read())
+        finally:
+            response.close()
+            response.release_conn()
+        content[chunk.offset + chunk.size // 2] ^= 1
+        self._minio.put_object(self._bucket, chunk.key, io.BytesIO(content), len(content))
 
     # -- both
 
