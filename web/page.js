@@ -7,6 +7,7 @@ import { readSettings } from "./shim/settings.js";
 import { WorkerLife } from "./shim/worker_life.js";
 import { texts } from "./texts.js";
 import { combine } from "./view/combine.js";
+import { LevelMeter } from "./view/level.js";
 import { show, showAttributes } from "./view/page_view.js";
 
 const element = (id) => document.getElementById(id);
@@ -27,6 +28,7 @@ const send = (message) => {
   if (message.type === "slice") life?.tick(); // a hidden page's timers are throttled, its recorder is not
 };
 const recorder = new Recorder({ send, onChange: () => refresh() });
+const meter = new LevelMeter(element("level"));
 const locks = new CaptureLocks((recordingId) => send({ type: "capture-lock-held", recordingId }));
 
 const handlers = {
@@ -120,6 +122,7 @@ function refresh() {
   frame ??= requestAnimationFrame(() => {
     frame = null;
     show(combine(state, recorder), state, recorder);
+    meter.follow(recorder.run?.recorder ? recorder.run.stream : null);
   });
 }
 

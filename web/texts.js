@@ -23,22 +23,28 @@ export const texts = {
   pause: "Pause",
   resume: "Resume",
   path: {
-    captured: (view) => `${slices(view.captured)} · ${bytes(view.bytes)}`,
-    saved: (view) => `${view.durable.toLocaleString()} of ${slices(view.captured)}`,
-    uploaded: (view) => `${view.acknowledged.toLocaleString()} of ${chunks(view.sealed)}`,
-    verified: (view) => `${view.verified.toLocaleString()} of ${chunks(view.sealed)}`,
+    captured: (page) => [slices(page.captured), bytes(page.bytes)],
+    saved: (page) => [`${page.durable.toLocaleString()} of ${slices(page.captured)}`, oldest(page.oldestUnsavedMs)],
+    uploaded: (page) => [`${page.acknowledged.toLocaleString()} of ${chunks(page.sealed)}`, ""],
+    verified: (page) => [`${page.verified.toLocaleString()} of ${chunks(page.sealed)}`, ""],
   },
+  level: {
+    heard: "Sound is coming in.",
+    listening: "Listening: say something.",
+    nothing: "No sound is coming in. Check that the right microphone is chosen and that it is not muted.",
+  },
+  // Each is [what to do at a glance, why].
   verdict: {
-    asking: "Answer the browser's question to begin.",
-    safeSoFar: "Everything up to this moment is saved on this device.",
-    paused: "Everything so far is saved on this device.",
-    wait: (n) => `Keep this tab open: ${slices(n)} not saved on this device yet.`,
-    uploading: "You can close this tab: everything is saved on this device. Uploading goes on whenever this page is open.",
-    verifying: "You can close this tab: everything is saved on this device and uploaded. The server is checking it.",
-    verified: "Everything is uploaded and verified.",
-    parked: "The server refused some chunks for good. They are kept on this device; the list says which recording.",
-    recovering: "Recordings from earlier are being brought to safety. There is nothing you need to do.",
-    nothing: "Choose a source and press Record. What you record is saved on this device as you go, then uploaded.",
+    asking: ["Answer the browser's question", "It asks whether this page may record."],
+    safeSoFar: ["Safe so far", "Everything up to this moment is saved on this device. Press Stop before you close this tab."],
+    paused: ["Safe so far", "Paused. Everything recorded until now is saved on this device."],
+    wait: (n, ageMs) => ["Wait: keep this tab open", `${slices(n)} not saved on this device yet${ageMs >= 1_000 ? `, the oldest for ${seconds(ageMs)}` : ""}.`],
+    uploading: ["You can close this tab now", "Everything is saved on this device. Uploading goes on whenever this page is open."],
+    verifying: ["You can close this tab now", "Everything is saved on this device and uploaded. The server is checking it."],
+    verified: ["You can close this tab now", "Everything is uploaded and verified."],
+    parked: ["One recording needs a look", "The server refused some chunks for good. They are kept on this device; the list says which recording."],
+    recovering: ["Nothing for you to do", "Recordings from earlier are being brought to safety."],
+    nothing: ["Choose a source and press Record", "What you record is saved on this device as you go, then uploaded."],
   },
   offline: "No network. Recording goes on; what is saved on this device is uploaded when the network is back.",
   capture: {
@@ -97,6 +103,9 @@ export function bytes(n) {
   while (n >= 999.5 && power < units.length - 1) [n, power] = [n / 1000, power + 1];
   return `${n >= 100 || power === 0 ? Math.round(n) : n.toFixed(1)} ${units[power]}`;
 }
+
+const seconds = (ms) => `${Math.floor(ms / 1_000)} s`;
+const oldest = (ms) => (ms < 1_000 ? "nothing waits" : `the oldest waits ${seconds(ms)}`);
 
 export function duration(ms) {
   const s = Math.floor(ms / 1000);

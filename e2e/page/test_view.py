@@ -42,7 +42,7 @@ def test_the_roots_counts_are_those_of_the_current_recording(puppet: Puppet) -> 
         "recovering": "true",
     }
     assert expected.items() <= puppet.shown.items()
-    for words in ("9 slices · 3.0 KB", "8 of 9 slices", "6 of 7 chunks", "5 of 7 chunks"):
+    for words in ("9 slices", "3.0 KB", "8 of 9 slices", "6 of 7 chunks", "5 of 7 chunks"):
         puppet.wait(partial(shows, puppet, words), words)
 
 
@@ -55,17 +55,55 @@ PARKED = COMPLETE | {"state": "parked", "chunksAcknowledged": 2, "chunksVerified
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        (UPLOADING, "You can close this tab: everything is saved on this device. Uploading"),
-        (UPLOADED, "saved on this device and uploaded"),
-        (COMPLETE, "Everything is uploaded and verified."),
+        (UPLOADING, "You can close this tab now Everything is saved on this device. Uploading"),
+        (UPLOADED, "You can close this tab now Everything is saved on this device and uploaded."),
+        (COMPLETE, "You can close this tab now Everything is uploaded and verified."),
         (PARKED, "The server refused some chunks for good."),
-        (UPLOADING | {"slicesDurable": 3}, "Keep this tab open: 2 slices not saved"),
+        (UPLOADING | {"slicesDurable": 3}, "Wait: keep this tab open 2 slices not saved"),
     ],
 )
-def test_one_sentence_says_whether_the_tab_may_be_closed(puppet: Puppet, row: dict[str, Any], words: str) -> None:
+def test_a_glance_says_whether_the_tab_may_be_closed(puppet: Puppet, row: dict[str, Any], words: str) -> None:
     current = a_row(**row)
     puppet.tell(a_view(state="idle", current=current, recordings=[current]))
-    puppet.wait(lambda: words in puppet.words("verdict"), words)
+    puppet.wait(lambda: words in " ".join(puppet.words("verdict").split()), words)
+
+
+def test_the_path_tells_how_long_the_oldest_slice_has_waited_to_be_saved(puppet: Puppet) -> None:
+    puppet.open_capture()
+    puppet.wait_to_hear("slice")
+    puppet.let_time_pass(3_000, beating=1)
+    puppet.wait(lambda: "the oldest waits 3 s" in puppet.words("oldest-unsaved"), "the age of the oldest slice")
+    assert "Wait: keep this tab open" in puppet.words("verdict")
+    puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": len(puppet.heard("slice")) + 50})
+    puppet.wait(lambda: "Safe so far" in puppet.words("verdict"), "the comfort after it")
+    assert "nothing waits" in puppet.words("oldest-unsaved")
+
+
+def test_the_level_says_that_sound_is_coming_in(puppet: Puppet) -> None:
+    assert puppet.words("level") == ""
+    puppet.open_capture()  # the fake microphone beeps each second
+
+    def is_heard() -> bool:
+        puppet.page.clock.run_for(50)  # frames come with the page's clock, sound with the device's
+        return puppet.words("level") == "Sound is coming in."
+
+    puppet.wait(is_heard, "the sound")
+
+
+def test_silence_is_said_before_a_whole_talk_is_recorded_without_sound(open_puppet: Callable[..., Puppet]) -> None:
+    muted = """
+        const getUserMedia = MediaDevices.prototype.getUserMedia;
+        MediaDevices.prototype.getUserMedia = async function (...args) {
+            const stream = await getUserMedia.apply(this, args);
+            for (const track of stream.getAudioTracks()) track.enabled = false;
+            return stream;
+        };
+    """
+    puppet = open_puppet(before=muted)
+    puppet.come_up()
+    puppet.open_capture()
+    puppet.let_time_pass(6_000, beating=1)
+    puppet.wait(lambda: puppet.words("level").startswith("No sound is coming in."), "the words about silence")
 
 
 def test_no_sentence_comforts_under_an_alarm(puppet: Puppet) -> None:

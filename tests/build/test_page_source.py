@@ -6,7 +6,7 @@ from typing import Final
 
 WEB = Path(__file__).resolve().parents[2] / "web"
 # Rules belong to Python; docs/PAGE.md names this number.
-CODE_LINES_MAX: Final = 750
+CODE_LINES_MAX: Final = 800
 
 
 def scripts() -> list[Path]:

@@ -22,11 +22,12 @@ export function combine(state, recorder) {
     isPaused: recorder.isPaused,
     isOnline: view?.isOnline ?? navigator.onLine,
     isRecovering: view?.isRecovering ?? false,
+    oldestUnsavedMs: held?.oldestAgeMs() ?? 0,
     liveId: held?.recordingId ?? "",
   };
   page.failure = page.state === "failed" ? state.failure || state.view.alarm : "";
   page.alarm = page.failure ? "" : alarm(state, recorder);
-  page.isFileOffered = page.alarm !== "" && held?.oldestAgeMs() > UNSAVED_MS_CALM;
+  page.isFileOffered = page.alarm !== "" && page.oldestUnsavedMs > UNSAVED_MS_CALM;
   [page.verdictKind, page.verdict] = verdict(page, view, recorder);
   page.calm = page.isOnline ? (view?.server ?? "") : texts.offline;
   [page.serverKind, page.serverWords] = server(page, view);
@@ -52,15 +53,15 @@ function alarm(state, { problem, held }) {
   return problem === "track-ended" ? texts.alarm.trackEnded : "";
 }
 
-// One sentence that says whether the tab may be closed. It never comforts while an alarm stands above it.
+// At a glance whether the tab may be closed, and why. It never comforts while an alarm stands above it.
 function verdict(page, view, recorder) {
   const { held } = recorder;
-  if (page.state === "loading" || page.state === "failed") return ["", ""];
+  if (page.state === "loading" || page.state === "failed") return ["none", ["", ""]];
   if (recorder.isCapturing && !recorder.run.recorder) return ["", texts.verdict.asking];
   const unsaved = page.captured - page.durable;
-  const isHeldUp = page.state !== "recording" || held?.oldestAgeMs() > UNSAVED_MS_CALM;
-  if (unsaved > 0 && isHeldUp) return ["wait", texts.verdict.wait(unsaved)];
-  if (page.alarm) return ["", ""];
+  const isHeldUp = page.state !== "recording" || page.oldestUnsavedMs > UNSAVED_MS_CALM;
+  if (unsaved > 0 && isHeldUp) return ["wait", texts.verdict.wait(unsaved, page.oldestUnsavedMs)];
+  if (page.alarm) return ["none", ["", ""]];
   if (held) return ["safe", page.isPaused ? texts.verdict.paused : texts.verdict.safeSoFar];
   if (page.isRecovering) return ["safe", texts.verdict.recovering];
   const rows = view.recordings;

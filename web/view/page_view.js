@@ -11,8 +11,8 @@ export function show(page, state, recorder) {
   const isOpen = page.state === "recording" || page.state === "stopping";
   setText("state-text", stateWords(page));
   setText("elapsed", duration(recorder.elapsedMs()));
-  setText("verdict", page.verdict);
-  element("verdict").dataset.kind = page.verdictKind;
+  setText("size", page.recordingId ? bytes(page.bytes) : "");
+  showVerdict(page);
   setText("start-text", state.booting.label);
   element("start-bar").value = state.booting.progress;
   element("start").hidden = page.state !== "loading";
@@ -66,6 +66,14 @@ function showNotices(page, state) {
   setNotice("calm", page.calm);
 }
 
+function showVerdict({ verdictKind, verdict: [head, why] }) {
+  element("verdict").dataset.kind = verdictKind;
+  const icon = { wait: "#icon-wait", "": "#icon-note" }[verdictKind] ?? "#icon-check";
+  if (element("verdict-icon").getAttribute("href") !== icon) element("verdict-icon").setAttribute("href", icon);
+  setText("verdict-head", head);
+  setText("verdict-text", why);
+}
+
 function showPath(page) {
   element("path").hidden = page.recordingId === "";
   const steps = {
@@ -78,7 +86,8 @@ function showPath(page) {
     const step = element(`path-${name}`);
     step.style.setProperty("--share", Math.min(1, share));
     step.dataset.done = share >= 1;
-    setText(step.lastElementChild, texts.path[name](page));
+    step.dataset.kind = name === "saved" ? page.verdictKind : "";
+    texts.path[name](page).forEach((words, line) => setText(step.children[line + 1], words));
   }
 }
 

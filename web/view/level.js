@@ -1,0 +1,50 @@
+// How loud a stream is, and whether anything is heard at all. It only listens: what is recorded does not pass here.
+import { texts } from "../texts.js";
+
+const FLOOR_DB = -60; // where the bar begins
+const HEARD_DB = -50; // above the noise of a quiet room
+const SHOW_MS = 60; // as often as an eye needs it
+const SILENCE_MS = 4_000; // nobody who tests a microphone is silent for so long
+
+export class LevelMeter {
+  constructor(element) {
+    this.element = element;
+    [this.bar, this.words] = element.children;
+    this.stream = null;
+  }
+
+  // Follow this stream from now on; null: none.
+  follow(stream) {
+    if (stream === this.stream) return;
+    this.source?.disconnect();
+    clearInterval(this.showing);
+    this.stream = stream;
+    const hasSound = Boolean(stream?.getAudioTracks().length);
+    this.element.hidden = !hasSound;
+    if (!hasSound) return;
+    this.context ??= new AudioContext();
+    this.context.resume().catch(() => {});
+    this.analyser ??= new AnalyserNode(this.context, { fftSize: 1024 });
+    this.samples ??= new Float32Array(this.analyser.fftSize);
+    this.source = this.context.createMediaStreamSource(stream);
+    this.source.connect(this.analyser);
+    this.heardAt = null;
+    this.begunAt = performance.now();
+    this.showing = setInterval(() => this.#show(), SHOW_MS);
+  }
+
+  #show() {
+    this.analyser.getFloatTimeDomainData(this.samples);
+    const peak = this.samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+    const db = 20 * Math.log10(peak);
+    const level = Math.min(1, Math.max(0, 1 - db / FLOOR_DB));
+    this.bar.style.setProperty("--level", level);
+    this.bar.ariaValueNow = Math.round(level * 100);
+    const now = performance.now();
+    if (db > HEARD_DB) this.heardAt = now;
+    const isSilent = now - (this.heardAt ?? this.begunAt) > SILENCE_MS;
+    this.element.dataset.heard = this.heardAt !== null && !isSilent ? "true" : isSilent ? "false" : "";
+    const words = { true: texts.level.heard, false: texts.level.nothing }[this.element.dataset.heard] ?? texts.level.listening;
+    if (this.words.textContent !== words) this.words.textContent = words;
+  }
+}
