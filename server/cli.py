@@ -1,4 +1,4 @@
-"""The command line: `holdfast serve | settings | migrate`.
+"""The command line: `holdfast serve | settings | migrate | check-certificate`.
 
 Exit codes: 0 well, 1 it could not be done (the last line says why and what to do), 2 wrong arguments or
 settings.
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from server.commands import check_certificate
 from server.setting_kinds import InvalidSettingError
 from server.settings import Settings, describe_settings, read_settings
 from server.version import SERVER_VERSION
@@ -67,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     migrate.add_argument("--json", action="store_true", help="as JSON")
     migrate.set_defaults(run=_migrate)
+
+    check_certificate.add(words)
     return parser
 
 
