@@ -5,6 +5,7 @@ client_py/ports.py.
 """
 
 import hashlib
+from contextlib import suppress
 from typing import Final
 
 from client_py.core.effects import ChunkBody
@@ -127,17 +128,21 @@ class Folders:
 
     async def read_chunk(self, body: ChunkBody) -> bytes:
         """The chunk's bytes. Raises `ChunkLostError` unless they have its digest, `PortError` if reading fails."""
+        content, is_sound = await self.read_what_is_left(body)
+        if not is_sound:
+            is_short = len(content) != sum(piece.size for piece in body.pieces)
+            raise ChunkLostError(f"its bytes on this device are {'missing' if is_short else 'damaged'}")
+        return content
+
+    async def read_what_is_left(self, body: ChunkBody) -> tuple[bytes, bool]:
+        """Whatever is here of the chunk, and whether that has its digest. Raises `PortError` if reading fails."""
         content: list[bytes] = []
         for piece in body.pieces:
             name = segment_name(piece.epoch, piece.segment)
-            try:
+            with suppress(FileMissingError):
                 content.append(await self._files.read(body.recording_id, name, piece.offset, piece.size))
-            except FileMissingError:
-                raise ChunkLostError("its file is missing on this device") from None
         whole = b"".join(content)
-        if hashlib.sha256(whole).digest() != body.sha256:
-            raise ChunkLostError("its bytes on this device are damaged")
-        return whole
+        return whole, hashlib.sha256(whole).digest() == body.sha256
 
     # ------------------------------------------------------------------ removing
 

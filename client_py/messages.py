@@ -75,6 +75,23 @@ class DeleteRecording(FromWindow, frozen=True, kw_only=True, tag="delete-recordi
     recording_id: str
 
 
+class RetryParked(FromWindow, frozen=True, kw_only=True, tag="retry-parked"):
+    """The person wants the recording's parked chunks tried again: asked about first, then sent."""
+
+    recording_id: str
+
+
+class ReadHeld(FromWindow, frozen=True, kw_only=True, tag="read-held"):
+    """Hand over the first chunk from `chunk_index` on whose bytes are still here: `held`, or `nothing-held`.
+
+    For a download of what this device holds: ask from 0, then from the last index + 1, until
+    `nothing-held` comes. One chunk is on its way at a time, whatever the recording's size.
+    """
+
+    recording_id: str
+    chunk_index: int
+
+
 class FreeSpace(FromWindow, frozen=True, kw_only=True, tag="free-space"):
     """The person asked to clear verified bytes now."""
 
@@ -205,6 +222,29 @@ class ReplayAfter(ToWindow, frozen=True, kw_only=True, tag="replay-after"):
 
     recording_id: str
     slice_number: int
+
+
+class Held(ToWindow, frozen=True, kw_only=True, tag="held"):
+    """The bytes of one chunk, for the person; `content` crosses beside the message, as a Uint8Array.
+
+    Bytes of two runs are two files. `is_sound` is False where they fail the chunk's digest or a part
+    of them is gone: they are what there is.
+    """
+
+    recording_id: str
+    chunk_index: int
+    run: int
+    mime_type: str
+    is_sound: bool
+    content: bytes
+
+
+class NothingHeld(ToWindow, frozen=True, kw_only=True, tag="nothing-held"):
+    """This worker holds no chunk of the recording from `chunk_index` on, or could not read it: `message` says so."""
+
+    recording_id: str
+    chunk_index: int
+    message: str = ""
 
 
 class Beat(ToWindow, frozen=True, kw_only=True, tag="beat"):

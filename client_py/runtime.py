@@ -18,7 +18,7 @@ from client_py.core.frames import NewerVersionError
 from client_py.core.journal import SEGMENT_BYTES
 from client_py.folder_work import FolderWork
 from client_py.folders import ChunkLostError, Folders
-from client_py.messages import Failed, FromWindow
+from client_py.messages import Failed, FromWindow, Held, NothingHeld
 from client_py.ports import (
     Clock,
     Entropy,
@@ -174,6 +174,8 @@ class Runtime:
                     request.cancel()
             case ef.AdoptFolder():
                 self._spawn(self._adopt(effect))
+            case ef.HandOver():
+                self._spawn(self._hand_over(effect))
             case _:
                 self._jobs.put_nowait(effect)
 
@@ -202,6 +204,24 @@ class Runtime:
             )
         finally:
             slot.release()
+
+    async def _hand_over(self, effect: ef.HandOver) -> None:
+        recording_id, chunk_index = effect.body.recording_id, effect.chunk_index
+        try:
+            content, is_sound = await self._folders.read_what_is_left(effect.body)
+        except PortError as error:
+            self._window.post(NothingHeld(recording_id=recording_id, chunk_index=chunk_index, message=str(error)))
+            return
+        self._window.post(
+            Held(
+                recording_id=recording_id,
+                chunk_index=chunk_index,
+                run=effect.run,
+                mime_type=effect.mime_type,
+                is_sound=is_sound,
+                content=content,
+            )
+        )
 
     async def _adopt(self, effect: ef.AdoptFolder) -> None:
         recording_id, is_captured_here = effect.recording_id, effect.is_captured_here

@@ -10,7 +10,8 @@ from typing import Any
 
 import js
 import msgspec
-from pyodide.ffi import create_proxy
+from msgspec import structs
+from pyodide.ffi import create_proxy, to_js
 
 from client_py import messages
 
@@ -34,8 +35,12 @@ class WindowPort:
         self._listener: Any = None
 
     def post(self, message: "Sequence[object] | object") -> None:
-        # Through JSON: one crossing into JavaScript whatever the size, and no proxy to destroy.
-        self._port.postMessage(js.JSON.parse(msgspec.json.encode(message).decode()))
+        if isinstance(message, messages.Held):
+            fields = _to_object(structs.replace(message, content=b""))
+            fields.content = to_js(message.content)
+            self._port.postMessage(fields, to_js([fields.content.buffer]))  # moved, not copied again
+        else:
+            self._port.postMessage(_to_object(message))
 
     def listen(
         self, receive: Callable[[messages.FromWindow], None], on_failure: Callable[[BaseException], None]
@@ -50,6 +55,11 @@ class WindowPort:
 
         self._listener = create_proxy(on_message)  # kept for the worker's whole life
         self._port.onmessage = self._listener  # setting it also starts the port
+
+
+def _to_object(message: object) -> Any:
+    """A plain object. Through JSON: one crossing into JavaScript whatever the size, and no proxy to destroy."""
+    return js.JSON.parse(msgspec.json.encode(message).decode())
 
 
 def decode(message: Any) -> messages.FromWindow:

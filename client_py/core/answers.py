@@ -14,11 +14,14 @@ from protocol.decoding import UndecodableError, decode_json
 from protocol.errors import ErrorCode, Problem, is_final
 
 _T = TypeVar("_T")
-_STATUS_OF_THE_LINE: Final = frozenset({429, 502, 503, 504})
+_STATUS_TOO_SLOW: Final = 408  # the server gave the body up: it came in more slowly than it waits for
+_STATUS_OF_THE_LINE: Final = frozenset({_STATUS_TOO_SLOW, 429, 502, 503, 504})
 
 AWAY: Final = "The server does not answer. What is saved on this device is sent when it is back."
+SLOW: Final = "The network is slow. What is saved on this device is sent a little at a time."
 STRANGE: Final = "Something else answers in the server's place, perhaps a sign-in page of the network."
 _WORDS_OF_CODE: Final = {
+    ErrorCode.BODY_TOO_SLOW: SLOW,
     ErrorCode.OVERLOADED: "The server is busy. It is tried again by itself.",
     ErrorCode.TOO_MANY_REQUESTS: "The server is busy. It is tried again by itself.",
     ErrorCode.DRAINING: "The server is being restarted.",
@@ -34,7 +37,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     code: str = ""  # empty: no answer, or none that is ours
     is_final: bool = False
     is_of_line: bool = False  # nothing to do with this request: the same one goes first again
-    is_timeout: bool = False
+    is_timeout: bool = False  # the line was too slow for this request, by our clock or the server's
     words: str = ""
     detail: str = ""
     retry_after_ms: int = 0
@@ -57,15 +60,17 @@ def read_refusal(event: Answered | Unanswered) -> Refusal:
         return Refusal(is_of_line=True, is_timeout=event.is_timeout, words=AWAY)
     problem = _decode_problem(event)
     is_of_line = event.status in _STATUS_OF_THE_LINE
+    is_timeout = event.status == _STATUS_TOO_SLOW
     retry_after_ms = _retry_after_ms(event) if event.status in (429, 503) else 0
     if problem is None:
-        words = AWAY if is_of_line else STRANGE
-        return Refusal(is_of_line=is_of_line, words=words, retry_after_ms=retry_after_ms)
+        words = SLOW if is_timeout else AWAY if is_of_line else STRANGE
+        return Refusal(is_of_line=is_of_line, is_timeout=is_timeout, words=words, retry_after_ms=retry_after_ms)
     return Refusal(
         code=problem.code,
         is_final=is_final(problem.code),
         is_of_line=is_of_line,
-        words=_WORDS_OF_CODE.get(problem.code, AWAY) if event.status >= 500 or event.status == 429 else "",  # type: ignore[call-overload]
+        is_timeout=is_timeout,
+        words=_WORDS_OF_CODE.get(problem.code, AWAY) if is_of_line or event.status >= 500 else "",  # type: ignore[call-overload]
         detail=problem.detail,
         retry_after_ms=retry_after_ms,
         chunks=problem.chunks,

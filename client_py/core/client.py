@@ -29,8 +29,10 @@ from client_py.messages import (
     FromWindow,
     Nudge,
     Pause,
+    ReadHeld,
     Record,
     Resume,
+    RetryParked,
     Slice,
     Stop,
 )
@@ -110,6 +112,10 @@ class Client:
                 parts.capturing.on_note(message)
             case DeleteRecording():
                 self._delete(message.recording_id)
+            case RetryParked():
+                parts.parked.retry(message.recording_id)
+            case ReadHeld():
+                parts.parked.hand_over(message)
             case FreeSpace():
                 parts.clearing.free_all()
             case Nudge():

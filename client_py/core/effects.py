@@ -162,6 +162,15 @@ class SendRequest(Effect, frozen=True, kw_only=True):
     timeout_ms: int
 
 
+class HandOver(Effect, frozen=True, kw_only=True):
+    """Read a chunk's bytes and post them to the window as `held`; no event answers it."""
+
+    chunk_index: int
+    run: int
+    mime_type: str
+    body: ChunkBody
+
+
 class CancelRequest(Effect, frozen=True, kw_only=True):
     """Abort; no event answers it."""
 

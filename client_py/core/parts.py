@@ -7,6 +7,7 @@ from client_py.core.clearing import Clearing
 from client_py.core.completion import Completion
 from client_py.core.deleting import Deleting
 from client_py.core.log_writer import LogWriter
+from client_py.core.parked import Parked
 from client_py.core.persisting import Persisting
 from client_py.core.preparing import Preparing
 from client_py.core.queue import SendQueue
@@ -31,6 +32,7 @@ class Parts:
         self.capturing = Capturing(book, self.log, self.persisting, self.preparing)
         self.queue = SendQueue(book, self.requests)
         self.verifying = Verifying(book, self.requests, self.log, self.queue)
+        self.parked = Parked(book, self.verifying)
         self.completion = Completion(book, self.requests, self.queue)
         self.clearing = Clearing(book, self.log, self.room)
         self.deleting = Deleting(book, self.requests, self.log, self.queue, self.clearing)

@@ -1,7 +1,9 @@
 """The requests under way: at most four, fewer on a line that does not deliver.
 
 A request is known by a number that only memory holds (I9). Its limit is generous to a slow line
-and doubles after each timeout; then, too, the window shrinks to one request at a time.
+and doubles after each timeout; then, too, the window shrinks to one request at a time. It widens
+again only after an answer that came within half its first limit, so a slow line keeps few requests
+that arrive instead of many that are all cut off.
 """
 
 from typing import Final
@@ -63,6 +65,8 @@ class Requests:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._flights: dict[int, AnyFlight] = {}
+        self._quick_until_ms: dict[int, int] = {}
+        self._was_quick = True  # the request that was finished last
         self._next_id = 1
         self._window = IN_FLIGHT_MAX
 
@@ -98,6 +102,7 @@ class Requests:
         request_id, self._next_id = self._next_id, self._next_id + 1
         self._flights[request_id] = flight
         limit_ms = timeout_ms(body_bytes, timeouts)
+        self._quick_until_ms[request_id] = self._book.now_ms + timeout_ms(body_bytes, 0) // 2
         self._book.do(
             SendRequest(
                 request_id=request_id, method=method, path=path, headers=headers or {}, body=body, timeout_ms=limit_ms
@@ -106,19 +111,20 @@ class Requests:
 
     def finish(self, request_id: int) -> AnyFlight | None:
         """What the request was for; None for one that was cancelled."""
+        self._was_quick = self._book.now_ms <= self._quick_until_ms.pop(request_id, -1)
         return self._flights.pop(request_id, None)
 
     def cancel_all_of(self, recording_id: str) -> None:
         """Abort the recording's requests; their answers count no more."""
         for request_id, flight in list(self._flights.items()):
             if flight.recording_id == recording_id:
-                del self._flights[request_id]
+                del self._flights[request_id], self._quick_until_ms[request_id]
                 self._book.do(CancelRequest(request_id=request_id))
 
     def widen(self) -> None:
-        """A request got through."""
-        self._window = min(IN_FLIGHT_MAX, self._window + 1)
+        """The request that was finished last got through; where it was quick, one more may go beside it."""
+        self._window = min(IN_FLIGHT_MAX, self._window + (1 if self._was_quick else 0))
 
     def narrow(self) -> None:
-        """The line does not deliver: one request at a time."""
+        """The line does not deliver, or the server has too much: one request at a time."""
         self._window = 1

@@ -27,7 +27,7 @@ class ChunkLife(StrEnum):
     VERIFIED = "verified"  # ledger and bucket hold it; its local bytes are the second chance
     REVERIFYING = "reverifying"
     CLEARED = "cleared"  # its local bytes are gone or may go (I1)
-    PARKED = "parked"  # it can never be sent as it is; bytes kept, shown, blocking nothing
+    PARKED = "parked"  # set aside: bytes kept, shown, blocking nothing, until the person wants it tried again
 
 
 class ChunkStep(StrEnum):
@@ -42,6 +42,7 @@ class ChunkStep(StrEnum):
     FAILED = "failed"  # no answer, or none that counts: as before (I10)
     REFUSED = "refused"  # a final problem code, `differs`, or local bytes that fail their digest
     CLEAR = "clear"
+    RETRY = "retry"  # the person wants a parked chunk tried again
 
 
 CHUNK_STEPS: Final[dict[tuple[ChunkLife, ChunkStep], ChunkLife]] = {
@@ -70,6 +71,7 @@ CHUNK_STEPS: Final[dict[tuple[ChunkLife, ChunkStep], ChunkLife]] = {
     (ChunkLife.REVERIFYING, ChunkStep.LOST): ChunkLife.WANTED,
     (ChunkLife.REVERIFYING, ChunkStep.FAILED): ChunkLife.VERIFIED,
     (ChunkLife.REVERIFYING, ChunkStep.REFUSED): ChunkLife.PARKED,
+    (ChunkLife.PARKED, ChunkStep.RETRY): ChunkLife.PENDING,
 }
 
 TO_SEND: Final = frozenset({ChunkLife.SEALED, ChunkLife.WANTED})

@@ -24,7 +24,10 @@ from client_py.messages import (
     Durable,
     Failed,
     FromWindow,
+    Held,
     HoldCaptureLock,
+    NothingHeld,
+    ReadHeld,
     ReleaseCaptureLock,
     ReplayAfter,
     Settings,
@@ -78,6 +81,9 @@ class FakeWindow:
         self.view: View | None = None
         self.views: Final[list[View]] = []
         self.failures: Final[list[Failed]] = []
+        self.downloads: Final[dict[str, list[Held]]] = {}  # what was handed over, by recording_id
+        self.is_download_over = False
+        self.download_problem = ""
         self.live_id: str | None = None
         self.capture_error: str | None = None  # the DOMException's name that the next capture fails with
         self.slice_bytes = slice_bytes
@@ -114,6 +120,11 @@ class FakeWindow:
         """Post a message to the worker."""
         if self._receive is not None:
             self._receive(message)
+
+    def download(self, recording_id: str) -> None:
+        """Have everything handed over that the worker holds of the recording."""
+        self.downloads[recording_id], self.is_download_over = [], False
+        self.say(ReadHeld(recording_id=recording_id, chunk_index=0))
 
     def end_run(self, *, is_requested: bool) -> None:
         """MediaRecorder stops: by request, or because the device went."""
@@ -156,6 +167,11 @@ class FakeWindow:
                 self._drop(message)
             case ReplayAfter():
                 self._replay(message)
+            case Held():
+                self.downloads[message.recording_id].append(message)
+                self.say(ReadHeld(recording_id=message.recording_id, chunk_index=message.chunk_index + 1))
+            case NothingHeld():
+                self.is_download_over, self.download_problem = True, message.message
             case _:
                 self._drive_recorder(message)
 

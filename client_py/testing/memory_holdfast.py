@@ -31,6 +31,7 @@ from protocol.wire import (
     VerifyResponse,
 )
 
+BODY_WINDOW_S: Final = 30.0
 _PATH: Final = re.compile(r"/api/recordings(?:/(?P<id>[^/]+))?(?:/(?P<rest>.+))?")
 
 
@@ -66,7 +67,9 @@ class MemoryHoldfast:
         self.loses_answers = False  # requests are carried out, answers are lost
         self.refusal: tuple[ErrorCode, dict[str, str]] | None = None  # everything is refused so
         self.latency_s = 0.005
-        self.bytes_a_second: float | None = None
+        self.bytes_a_second: float | None = None  # of the line that all requests share
+        self.body_bytes_a_second_min = 0.0  # a body that is slower over BODY_WINDOW_S is cut off
+        self._bodies_arriving = 0
         self._now = now or (lambda: datetime.fromtimestamp(0, UTC))
 
     def content_of(self, recording_id: str) -> bytes:
@@ -79,7 +82,10 @@ class MemoryHoldfast:
         if self.is_away:
             await asyncio.sleep(self.latency_s)
             raise NetworkError("connection refused")
-        await asyncio.sleep(self.latency_s + (len(body or b"") / self.bytes_a_second if self.bytes_a_second else 0))
+        await asyncio.sleep(self.latency_s)
+        if not await self._arrives(len(body or b"")):
+            self.log.append((method, path, 408))
+            return _problem(ErrorCode.BODY_TOO_SLOW)
         if self.is_away:
             raise NetworkError("connection reset")
         if self.is_captive_portal:
@@ -89,6 +95,24 @@ class MemoryHoldfast:
         if self.loses_answers:
             raise NetworkError("connection reset")
         return response
+
+    async def _arrives(self, size: int) -> bool:
+        """Take a body in over the shared line; False where it was too slow and cut off."""
+        since_s = 0.0
+        self._bodies_arriving += 1
+        try:
+            arrived = 0.0
+            while arrived < size and self.bytes_a_second:
+                share = self.bytes_a_second / self._bodies_arriving
+                step_s = min(1.0, (size - arrived) / share)
+                await asyncio.sleep(step_s)
+                since_s += step_s
+                arrived += step_s * share
+                if since_s >= BODY_WINDOW_S and arrived < since_s * self.body_bytes_a_second_min:
+                    return False
+        finally:
+            self._bodies_arriving -= 1
+        return True
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Response:
         """What the server says."""

@@ -171,6 +171,36 @@ _REFUSALS = {
 }
 
 
+def test_handed_over_bytes_cross_beside_their_message(page: Page, site: SiteServer) -> None:
+    assert run_in_worker(page, site, {}, _HAND_OVER) == ["held", 3, "audio/webm", True, "Uint8Array", True]
+
+
+_HAND_OVER = """
+import asyncio
+import json
+
+import js
+from client_py.browser.window_port import WindowPort
+from client_py.messages import Held
+from pyodide.ffi import create_proxy
+
+channel = js.MessageChannel.new()
+heard = asyncio.get_running_loop().create_future()
+listener = create_proxy(lambda event: heard.set_result(event.data))
+channel.port2.onmessage = listener
+content = bytes(range(256)) * 4096
+WindowPort(channel.port1).post(
+    Held(recording_id="r", chunk_index=3, run=1, mime_type="audio/webm", is_sound=True, content=content)
+)
+message = await asyncio.wait_for(heard, 30)
+outcome = [message.type, message.chunkIndex, message.mimeType, message.isSound]
+outcome += [message.content.constructor.name, message.content.to_bytes() == content]
+listener.destroy()
+channel.port1.close()
+json.dumps(outcome)
+"""
+
+
 def _set_quota(page: Page, site: SiteServer, quota_bytes: int) -> None:
     session = page.context.new_cdp_session(page)
     session.send("Storage.overrideQuotaForOrigin", {"origin": site.url, "quotaSize": quota_bytes})

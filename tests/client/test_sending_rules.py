@@ -7,9 +7,11 @@ import pytest
 
 from client_py.core.answers import read_refusal
 from client_py.core.backoff import RETRY_AFTER_MS_MAX, RETRY_DELAY_MS_MAX, Backoff, retry_delay_ms
+from client_py.core.book import Book
+from client_py.core.effects import SendRequest
 from client_py.core.events import Answered, Moment, Unanswered
 from client_py.core.formats import rank_formats
-from client_py.core.requests import TIMEOUT_MS_MAX, timeout_ms
+from client_py.core.requests import IN_FLIGHT_MAX, TIMEOUT_MS_MAX, DeleteFlight, Requests, timeout_ms
 from protocol.errors import STATUS_OF_CODE, ErrorCode, Problem, is_final
 from protocol.limits import CHUNK_MAX_BYTES, MIB
 
@@ -66,7 +68,7 @@ def test_i10_only_the_codes_that_the_protocol_lists_are_final(code: ErrorCode) -
     refusal = read_refusal(problem(code))
     assert refusal.code == code
     assert refusal.is_final == is_final(code)
-    assert refusal.is_of_line == (STATUS_OF_CODE[code] in (429, 503))
+    assert refusal.is_of_line == (STATUS_OF_CODE[code] in (408, 429, 503))
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 410, 413, 418, 500, 502, 503, 504])
@@ -74,6 +76,39 @@ def test_a_status_alone_is_never_final(status: int) -> None:
     html = Answered(request_id=1, status=status, headers={"content-type": "text/html"}, body=b"<html>")
     assert not read_refusal(html).is_final
     assert not read_refusal(problem(ErrorCode.CHUNK_DIFFERS, status=status)).is_final or status == 409
+
+
+def test_a_body_that_the_server_found_too_slow_is_a_timeout_of_the_line() -> None:
+    proxy = Answered(request_id=1, status=408, headers={"content-type": "text/html"}, body=b"<html>")
+    for refusal in (read_refusal(problem(ErrorCode.BODY_TOO_SLOW)), read_refusal(proxy)):
+        assert (refusal.is_of_line, refusal.is_timeout, refusal.is_final) == (True, True, False)
+        assert "slow" in refusal.words
+
+
+def start_all(book: Book, requests: Requests) -> list[int]:
+    """Start as many as may be started; their numbers."""
+    while requests.has_room:
+        requests.start(DeleteFlight(recording_id="any"), "DELETE", "/any")
+    return [effect.request_id for effect in book.take_effects() if isinstance(effect, SendRequest)]
+
+
+def test_the_window_shrinks_to_one_and_widens_only_by_answers_within_half_the_limit() -> None:
+    book = Book()
+    requests = Requests(book)
+    first = start_all(book, requests)
+    assert len(first) == IN_FLIGHT_MAX
+    requests.narrow()
+    for request_id in first:
+        requests.finish(request_id)
+    (alone,) = start_all(book, requests)
+    book.at = moment(16_000)  # more than half of 30 s: a second one beside it would have come too late
+    requests.finish(alone)
+    requests.widen()
+    (alone,) = start_all(book, requests)
+    book.at = moment(16_000 + 14_000)
+    requests.finish(alone)
+    requests.widen()
+    assert len(start_all(book, requests)) == 2
 
 
 def test_no_answer_is_the_lines_fault() -> None:

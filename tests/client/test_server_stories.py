@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from client_py.core.requests import IN_FLIGHT_MAX
 from client_py.messages import FreeSpace, Nudge
 from client_py.testing.memory_holdfast import Response
 from client_py.testing.world import STORY_SETTINGS, World
@@ -99,15 +100,24 @@ async def test_lost_answers_lead_to_repeats_and_to_no_second_content(world: Worl
 
 
 @story
-async def test_a_line_of_64_kbit_delivers(world: World) -> None:
+async def test_a_line_of_64_kbit_that_all_requests_share_delivers_and_wastes_little(world: World) -> None:
+    """With four at once each has less than the server waits for: they are cut off, and then one goes at a time."""
     settings = msgspec.structs.replace(STORY_SETTINGS, chunk_bytes=1024 * 1024, chunk_ms=60_000)
     world.server.bytes_a_second = 8_000
+    world.server.body_bytes_a_second_min = 2 * 1024
     tab = world.open_tab(settings)
     tab.window.slice_bytes = (100_000, 100_000)
-    capture = await tab.record(3.0)
+    capture = await tab.record(8.0)
     await tab.stop()
+    began_s = asyncio.get_running_loop().time()
+    view = await tab.until(lambda view: "slow" in view.server, what="why it takes so long")
+    assert view.recordings[0].chunks_parked == 0
     await everything_complete(tab)
     assert world.server.content_of(capture.recording_id) == capture.content
+    at_best_s = len(capture.content) / 8_000
+    assert asyncio.get_running_loop().time() - began_s < 1.2 * at_best_s
+    cut_off = sum(status == 408 for _, _, status in world.server.log)
+    assert 0 < cut_off <= IN_FLIGHT_MAX, "what was cut off once is not tried so again"
 
 
 @story

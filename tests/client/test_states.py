@@ -14,7 +14,7 @@ from client_py.core.states import (
     after_recording_step,
 )
 
-CHUNK_ENDS = {ChunkLife.CLEARED, ChunkLife.PARKED}
+CHUNK_ENDS = {ChunkLife.CLEARED}
 CHUNK_BEGINNINGS = {ChunkLife.PLANNED, ChunkLife.PENDING}
 
 
@@ -48,6 +48,11 @@ def test_every_chunk_that_is_not_at_an_end_can_still_become_verified_or_parked()
                 break
             reached = further
         assert {ChunkLife.VERIFIED, ChunkLife.PARKED} <= reached
+
+
+def test_a_parked_chunk_is_left_only_by_the_persons_wish_and_is_asked_about_first() -> None:
+    left = {step: after for (state, step), after in CHUNK_STEPS.items() if state is ChunkLife.PARKED}
+    assert left == {ChunkStep.RETRY: ChunkLife.PENDING}
 
 
 def test_every_recording_state_is_reached_and_what_is_gone_can_only_be_deleted() -> None:
