@@ -1,7 +1,8 @@
 // The page's wiring: one recorder shim, one worker life, one view. Every decision is the worker's (client_py).
-import { checkFile } from "./shim/checked_file.js";
 import { CaptureLocks } from "./shim/capture_locks.js";
 import { SHIM_BYTES_MAX } from "./shim/held_slices.js";
+import { KeptBuild } from "./shim/kept_build.js";
+import { holdBuild, OfflineUse } from "./shim/offline_use.js";
 import { Recorder, supportedFormats } from "./shim/recorder.js";
 import { readSettings } from "./shim/settings.js";
 import { WorkerLife } from "./shim/worker_life.js";
@@ -20,6 +21,7 @@ const state = {
   refusal: null, // {name, message} of the last capture that could not begin
   isStopWanted: false, // Stop was pressed and no worker has taken it up yet
   isFull: false, // more is held than SHIM_BYTES_MAX
+  offlineUse: "", // "ready" or "not-ready" once it is known
 };
 
 const send = (message) => {
@@ -29,13 +31,21 @@ const send = (message) => {
 };
 const recorder = new Recorder({ send, onChange: () => refresh() });
 const meter = new LevelMeter(element("level"));
+const offlineUse = new OfflineUse((use) => {
+  state.offlineUse = use;
+  refresh();
+});
 const locks = new CaptureLocks((recordingId) => send({ type: "capture-lock-held", recordingId }));
 
 const handlers = {
-  booting: (message) => (state.booting = message),
+  booting(message) {
+    state.booting = message;
+    offlineUse.isKept = message.isKept ?? offlineUse.isKept;
+  },
   view(message) {
     state.view = message;
     state.worker = "";
+    offlineUse.begin();
   },
   "hold-capture-lock": ({ recordingId }) => locks.hold(recordingId),
   "release-capture-lock"({ recordingId }) {
@@ -103,10 +113,10 @@ function start() {
   });
   // The worker reads the answer; only a window may ask.
   navigator.storage.persist().catch(() => {});
-  checkFile(new URL(build.worker, document.baseURI), build.worker, build.files[build.worker]).then(
-    () => life.start(),
-    (error) => fail(error.message),
-  );
+  holdBuild(build)
+    .then(() => new KeptBuild(build, document.baseURI).open())
+    .then((kept) => kept.load(build.worker))
+    .then(() => life.start(), (error) => fail(error.message));
 }
 
 function fail(why) {

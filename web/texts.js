@@ -47,6 +47,10 @@ export const texts = {
     nothing: ["Choose a source and press Record", "What you record is saved on this device as you go, then uploaded."],
   },
   offline: "No network. Recording goes on; what is saved on this device is uploaded when the network is back.",
+  offlineUse: {
+    ready: "This page opens and records without a network too.",
+    "not-ready": "Without a network this page would not open yet; keep it open.",
+  },
   capture: {
     NotAllowedError: "The browser was not allowed to record. Allow the microphone, camera or screen for this site in the address bar, then press Record again.",
     NotFoundError: "No such device was found. Connect a microphone or camera, then press Record again.",

@@ -1,13 +1,13 @@
-// The worker's bootstrap: fetches every file of the runtime, checks its digest, boots Pyodide, hands over to Python.
+// The worker's bootstrap: gets every file of the build, checks its digest, boots Pyodide, hands over to Python.
 // It either starts whole or says what is wrong; there is no half-start.
-import { checkFile } from "./shim/checked_file.js";
+import { KeptBuild } from "./shim/kept_build.js";
 import { texts } from "./texts.js";
 
 const BOOT_MS_MAX = 120_000; // from all files present to a running Python: 2 s on a laptop, 20 s on an old phone
 
 self.onmessage = ({ data }) => {
   self.onmessage = null;
-  const say = (progress, label) => data.port.postMessage({ type: "booting", progress, label });
+  const say = (progress, label, more = {}) => data.port.postMessage({ type: "booting", progress, label, ...more });
   start(data, say).catch((error) => {
     console.error(error);
     data.port.postMessage({ type: "failed", message: error.message });
@@ -15,13 +15,13 @@ self.onmessage = ({ data }) => {
 };
 
 async function start({ build, base, port }, say) {
-  const files = Object.entries(build.files).filter(([path]) => path !== build.worker);
-  const total = files.reduce((sum, [, { size }]) => sum + size, 0);
+  const total = Object.values(build.files).reduce((sum, { size }) => sum + size, 0);
   let loaded = 0;
   const count = (bytes) => say(0.7 * Math.min(1, (loaded += bytes) / total), texts.loading.files);
-  await Promise.all(files.map(([path, expected]) => checkFile(new URL(path, base), path, expected, count)));
+  const kept = await new KeptBuild(build, base).open();
+  await Promise.all(Object.keys(build.files).map((path) => kept.load(path, count)));
 
-  say(0.7, texts.loading.python);
+  say(0.7, texts.loading.python, { isKept: kept.isWhole });
   const pyodide = await boot(build, base);
   // A package that fails to load does not reject; only this list tells.
   const absent = Object.keys(build.lock.packages).filter((name) => !(name in pyodide.loadedPackages));

@@ -1,6 +1,7 @@
 """Lays out web/dist: everything the page needs, self-hosted, each folder named by the hash of its content.
 
-    index.html            the only file whose name stays; it names the hashed folders and every file's digest
+    index.html            names the hashed folders and every file's digest
+    service_worker.js     keeps exactly these files for use without a network; it must stand at the root
     build.json            the build manifest (`BuildManifest`)
     assets/page-<hash>/       the scripts and styles of web/, names unchanged so that they import each other
     assets/runtime-<hash>/    Pyodide
@@ -27,7 +28,11 @@ from web_build.refusal import BuildError
 RUNTIME_FILES: Final = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
 ENTRY_SCRIPT: Final = "page.js"
 WORKER_SCRIPT: Final = "worker.mjs"
+SERVICE_WORKER: Final = "service_worker.js"
 _MARKER: Final = "<!-- build: the runtime's addresses and the scripts' digests are written here -->"
+_SERVICE_WORKER_MARKER: Final = (
+    'const BUILD = null; // build: {name, files: digest by path, the index under ""} is written here'
+)
 _REFERENCE = re.compile(r'(?P<attribute>href|src)="(?P<name>[^":#?]+)"')
 # The types are named here because a wrong one breaks the page: WebAssembly compiles while it
 # arrives only as application/wasm, and a module runs only as JavaScript.
@@ -66,7 +71,8 @@ def page_sources(web: Path) -> dict[str, Path]:
     """The files of web/ that go under assets/page-<hash>/, by name relative to web/, sorted."""
     paths = (path for path in sorted(web.rglob("*")) if path.is_file())
     named = {path.relative_to(web).as_posix(): path for path in paths}
-    return {name: path for name, path in named.items() if name != "index.html" and not name.startswith("dist/")}
+    at_root = ("index.html", SERVICE_WORKER)
+    return {name: path for name, path in named.items() if name not in at_root and not name.startswith("dist/")}
 
 
 def lay_out(
@@ -77,21 +83,25 @@ def lay_out(
     `wheels` are by file name, `lock` is the one whose `file_name`s they are. Raises `BuildError`.
     """
     sources = page_sources(web)
-    for name in (ENTRY_SCRIPT, WORKER_SCRIPT):
-        if name not in sources:
+    for name in (ENTRY_SCRIPT, WORKER_SCRIPT, SERVICE_WORKER):
+        if not (web / name).is_file():
             raise BuildError(f"web/{name} is missing.", next_step=f"git checkout web/{name}, then make build")
     page = _copy_folder(site, "page", sources)
     runtime_folder = _copy_folder(site, "runtime", {name: runtime[name] for name in RUNTIME_FILES})
     packages = _copy_folder(site, "packages", wheels)
+    source = (web / "index.html").read_text()
+    # Everything else that index.html will hold follows from the folders' names, which follow from their content.
+    name = hashlib.sha256("\n".join([page, runtime_folder, packages, source]).encode()).hexdigest()[:16]
     boot = {
+        "name": name,
         "worker": f"{page}/{WORKER_SCRIPT}",
         "runtime": f"{runtime_folder}/",
         "packages": f"{packages}/",
         "lock": lock,
-        "files": _describe_for_boot(site, [f"{page}/{WORKER_SCRIPT}"], runtime_folder, packages),
+        "files": _describe_for_boot(site, page, runtime_folder, packages),
     }
-    index = _write_index((web / "index.html").read_text(), site, page, sorted(sources), boot)
-    (site / "index.html").write_text(index)
+    (site / "index.html").write_text(_write_index(source, site, page, sorted(sources), boot))
+    (site / SERVICE_WORKER).write_text(_write_service_worker((web / SERVICE_WORKER).read_text(), site, boot))
     return sorted(path.relative_to(site) for path in site.rglob("*") if path.is_file())
 
 
@@ -130,11 +140,12 @@ def _copy_folder(site: Path, kind: str, sources: Mapping[str, Path]) -> str:
     return folder
 
 
-def _describe_for_boot(site: Path, first: list[str], *folders: str) -> dict[str, dict[str, Any]]:
-    names = first + [
-        path.relative_to(site).as_posix() for folder in folders for path in sorted((site / folder).iterdir())
-    ]
-    return {name: {"size": (site / name).stat().st_size, "integrity": _integrity(site / name)} for name in names}
+def _describe_for_boot(site: Path, *folders: str) -> dict[str, dict[str, Any]]:
+    paths = [path for folder in folders for path in sorted((site / folder).rglob("*")) if path.is_file()]
+    return {
+        path.relative_to(site).as_posix(): {"size": path.stat().st_size, "integrity": _integrity(path)}
+        for path in paths
+    }
 
 
 def _integrity(path: Path) -> str:
@@ -166,3 +177,14 @@ def _write_index(source: str, site: Path, page: str, names: list[str], boot: Map
     data = json.dumps(boot, sort_keys=True, separators=(",", ":")).replace("<", "\\u003c")
     lines.append(f'<script type="application/json" id="build">{data}</script>')
     return rewritten.replace(_MARKER, "\n    ".join(lines))
+
+
+def _write_service_worker(source: str, site: Path, boot: Mapping[str, Any]) -> str:
+    """The service worker with its build's name and the digest of every file, index.html under the empty path."""
+    if _SERVICE_WORKER_MARKER not in source:
+        raise BuildError(
+            f"web/{SERVICE_WORKER} has lost its line {_SERVICE_WORKER_MARKER}", next_step="put it back at its head"
+        )
+    files = {"": _integrity(site / "index.html")} | {path: file["integrity"] for path, file in boot["files"].items()}
+    build = json.dumps({"name": boot["name"], "files": files}, indent=2)
+    return source.replace(_SERVICE_WORKER_MARKER, f"const BUILD = {build};")

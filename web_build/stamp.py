@@ -13,6 +13,7 @@ _INPUT_PATTERNS: Final = (
     "build_pyodide.py",
     "web_build/*",
     "web/index.html",
+    "web/service_worker.js",
     "protocol/**/*.py",
     "client_py/**/*.py",
     "requirements/pyodide*.txt",

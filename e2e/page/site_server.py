@@ -21,9 +21,13 @@ CONTENT_SECURITY_POLICY = (
 
 @dataclass
 class SiteServer:
-    """A running server. `missing` and `damaged` hold endings of paths that are refused or spoiled."""
+    """A running server. `missing` and `damaged` hold endings of paths that are refused or spoiled.
+
+    `folder` may be changed while it runs: the site was built anew. While `is_away` no request is answered.
+    """
 
     folder: Path
+    is_away: bool = False
     url: str = ""
     missing: set[str] = field(default_factory=set)
     damaged: set[str] = field(default_factory=set)
@@ -47,6 +51,9 @@ class _Handler(BaseHTTPRequestHandler):
     site: SiteServer
 
     def do_GET(self) -> None:
+        if self.site.is_away:
+            self.close_connection = True
+            return
         path = self.path.split("?", 1)[0]
         self.site.requests.append(path)
         match path:
@@ -66,6 +73,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.site.is_away:
+            self.close_connection = True
+            return
         if self.path == "/echo":
             run = self.headers.get("Chunk-Run", "")
             self._answer(201, {"X-Method": self.command, "X-Run": run}, body)

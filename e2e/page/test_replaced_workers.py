@@ -130,7 +130,8 @@ def test_slices_held_past_the_bound_raise_an_alarm_and_are_offered_as_a_file(pup
 
 
 def test_the_capture_lock_is_held_across_workers_until_the_worker_releases_it(puppet: Puppet) -> None:
-    held = "async () => (await navigator.locks.query()).held.map((lock) => lock.name)"
+    held = """async () => (await navigator.locks.query()).held
+        .map((lock) => lock.name).filter((name) => name.startsWith("capture:"))"""
     puppet.tell({"type": "hold-capture-lock", "recordingId": RECORDING_ID})
     puppet.wait_to_hear("capture-lock-held")
     assert puppet.page.evaluate(held) == [f"capture:{RECORDING_ID}"]

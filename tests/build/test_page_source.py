@@ -6,7 +6,7 @@ from typing import Final
 
 WEB = Path(__file__).resolve().parents[2] / "web"
 # Rules belong to Python; docs/PAGE.md names this number.
-CODE_LINES_MAX: Final = 800
+CODE_LINES_MAX: Final = 1000
 
 
 def scripts() -> list[Path]:

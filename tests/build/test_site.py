@@ -26,6 +26,7 @@ def web(tmp_path: Path) -> Path:
         "index.html": INDEX,
         "page.js": "import './shim/a.js';",
         "worker.mjs": "",
+        "service_worker.js": f"{site._SERVICE_WORKER_MARKER}\n",
         "shim/a.js": "export {};",
         "styles/a.css": "a {}",
         "icons/a.svg": "<svg/>",
@@ -62,12 +63,13 @@ def integrity_of(path: Path) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(path.read_bytes()).digest()).decode()
 
 
-def test_everything_but_the_index_lies_in_folders_named_by_their_content(web: Path) -> None:
+def test_everything_but_index_and_service_worker_lies_in_folders_named_by_their_content(web: Path) -> None:
     folder = lay_out(web)
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     plain = {re.sub(r"-[0-9a-f]{16}/", "/", name) for name in names}
     assert plain == {
         "index.html",
+        "service_worker.js",
         "build.json",
         "assets/page/page.js",
         "assets/page/worker.mjs",
@@ -98,16 +100,42 @@ def test_the_index_names_every_script_and_style_with_its_digest(web: Path) -> No
     assert '<a href="#here">' in index
 
 
-def test_the_boot_description_lists_all_that_the_worker_loads(web: Path) -> None:
+def test_the_boot_description_lists_every_file_under_assets(web: Path) -> None:
     folder = lay_out(web)
     boot = boot_of(folder)
     files = boot["files"]
     assert isinstance(files, dict)
-    assert {Path(name).name for name in files} == {"worker.mjs", "a.whl", *site.RUNTIME_FILES}
+    assert set(files) == {path.relative_to(folder).as_posix() for path in folder.glob("assets/**/*") if path.is_file()}
     for name, expected in files.items():
         assert expected == {"size": (folder / name).stat().st_size, "integrity": integrity_of(folder / name)}
     assert boot["worker"] in files
     assert boot["lock"] == {"packages": {"a": {"file_name": "a.whl"}}, "odd": "</script>"}
+
+
+def test_the_service_worker_keeps_every_file_of_its_build_and_the_index_by_their_digests(web: Path) -> None:
+    folder = lay_out(web)
+    boot = boot_of(folder)
+    found = re.fullmatch(r"const BUILD = (.*);\n", (folder / "service_worker.js").read_text(), re.DOTALL)
+    assert found is not None
+    files = boot["files"]
+    assert isinstance(files, dict)
+    digests = {name: file["integrity"] for name, file in files.items()}
+    expected = {"name": boot["name"], "files": {"": integrity_of(folder / "index.html"), **digests}}
+    assert json.loads(found[1]) == expected
+
+
+@pytest.mark.parametrize("name", ["index.html", "shim/a.js"])
+def test_a_change_gives_the_build_another_name_and_the_same_again_the_same(web: Path, name: str) -> None:
+    before = boot_of(lay_out(web))["name"]
+    assert boot_of(lay_out(web, "again"))["name"] == before
+    (web / name).write_text((web / name).read_text() + " ")
+    assert boot_of(lay_out(web, "changed"))["name"] != before
+
+
+def test_a_service_worker_without_its_place_for_the_build_is_refused(web: Path) -> None:
+    (web / "service_worker.js").write_text("const BUILD = {};")
+    with pytest.raises(BuildError, match=r"web/service_worker\.js has lost its line"):
+        lay_out(web)
 
 
 def test_a_reference_to_what_is_not_there_is_refused(web: Path) -> None:
@@ -116,7 +144,7 @@ def test_a_reference_to_what_is_not_there_is_refused(web: Path) -> None:
         lay_out(web)
 
 
-@pytest.mark.parametrize("name", ["page.js", "worker.mjs"])
+@pytest.mark.parametrize("name", ["page.js", "worker.mjs", "service_worker.js"])
 def test_a_missing_entry_is_refused(web: Path, name: str) -> None:
     (web / name).unlink()
     with pytest.raises(BuildError, match=rf"web/{re.escape(name)} is missing"):
@@ -155,6 +183,7 @@ def test_every_source_of_the_page_is_an_input_and_what_was_built_is_not(tmp_path
         "web/page.js",
         "web/design/deep/a.css",
         "web/index.html",
+        "web/service_worker.js",
         "protocol/wire.py",
         "client_py/core/queue.py",
         "requirements/pyodide.txt",

@@ -1,8 +1,8 @@
 // Fetches a file of the build, counts its bytes as they come and compares its digest. The browser's own `integrity`
-// would say neither how far it is nor what was wrong. The file then lies in the HTTP cache, from where workers and
-// Pyodide take it under addresses that can carry no digest.
+// would say neither how far it is nor what was wrong.
 import { texts } from "../texts.js";
 
+// The file as a response that may be kept: its headers (a worker's policy is among them) with its bytes decoded.
 export async function checkFile(url, path, { integrity }, count = () => {}) {
   const response = await fetch(url).catch((error) => Promise.reject(new Error(texts.failure.fetch(path, error.message))));
   if (!response.ok) throw new Error(texts.failure.fetch(path, `HTTP ${response.status}`));
@@ -17,7 +17,10 @@ export async function checkFile(url, path, { integrity }, count = () => {}) {
   } catch (error) {
     throw new Error(texts.failure.fetch(path, error.message));
   }
-  const digest = await crypto.subtle.digest("SHA-256", await new Blob(parts).arrayBuffer());
+  const whole = new Blob(parts);
+  const digest = await crypto.subtle.digest("SHA-256", await whole.arrayBuffer());
   const found = `sha256-${btoa(String.fromCharCode(...new Uint8Array(digest)))}`;
   if (found !== integrity) throw new Error(texts.failure.digest(path, integrity, found));
+  const headers = [...response.headers].filter(([name]) => !/^content-(encoding|length)$/.test(name));
+  return new Response(whole, { headers });
 }

@@ -24,6 +24,7 @@ export function combine(state, recorder) {
     isRecovering: view?.isRecovering ?? false,
     oldestUnsavedMs: held?.oldestAgeMs() ?? 0,
     liveId: held?.recordingId ?? "",
+    offlineUse: state.offlineUse,
   };
   page.failure = page.state === "failed" ? state.failure || state.view.alarm : "";
   page.alarm = page.failure ? "" : alarm(state, recorder);

@@ -26,7 +26,7 @@ export function show(page, state, recorder) {
   if (focused?.hidden) element(isOpen ? "pause" : "record").focus();
   showPath(page);
 
-  setText("storage", state.view?.storage ?? "");
+  setText("storage", [state.view?.storage, texts.offlineUse[page.offlineUse]].filter(Boolean).join(" "));
   element("free-space").hidden = !state.view?.bytesFreeable;
   const freeable = bytes(state.view?.bytesFreeable ?? 0);
   setText("free-space", texts.free(freeable));
@@ -43,7 +43,7 @@ export function showAttributes(page) {
     state: page.state, recordingId: page.recordingId, slicesCaptured: page.captured, slicesDurable: page.durable,
     chunksSealed: page.sealed, chunksAcknowledged: page.acknowledged, chunksVerified: page.verified,
     chunksCleared: page.cleared, bytesCaptured: page.bytes, online: page.isOnline, recovering: page.isRecovering,
-    paused: page.isPaused,
+    paused: page.isPaused, offlineUse: page.offlineUse,
   };
   const isShown = page.state === "recording" || page.state === "stopping";
   const title = texts.title(isShown ? stateWords(page) : "");

@@ -1,0 +1,225 @@
+"""The service worker: the page without a network, whole by its build, and no build taken from a page that uses it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from e2e.page.built_site import lay_out_again, read_build
+from e2e.page.site_server import SiteServer
+from e2e.recorder_page import READY_LIMIT_S, RecorderPage
+
+
+def wait_for_offline_use(recorder: RecorderPage) -> None:
+    recorder.wait(lambda: recorder.shown.get("offline-use") == "ready", "the page to be kept for offline use", 90)
+
+
+def caches_of(page: Page) -> dict[str, list[str]]:
+    """The paths that each of the origin's caches holds, by its name."""
+    read: dict[str, list[str]] = page.evaluate(
+        """async () => {
+            const paths = async (cache) => (await cache.keys()).map(({ url }) => new URL(url).pathname.slice(1));
+            const names = await caches.keys();
+            return Object.fromEntries(await Promise.all(
+                names.map(async (name) => [name, await paths(await caches.open(name))])));
+        }"""
+    )
+    return read
+
+
+def workers_of_the_page(page: Page) -> dict[str, Any]:
+    """Whether the page is under a service worker, whether that is the active one, and what waits behind it."""
+    read: dict[str, Any] = page.evaluate(
+        """async () => {
+            const registration = await navigator.serviceWorker.getRegistration();
+            const { controller } = navigator.serviceWorker;
+            return {
+                isControlled: controller !== null,
+                isOfActive: controller === registration.active,
+                waiting: registration.waiting?.state ?? null,
+            };
+        }"""
+    )
+    return read
+
+
+def build_name(site: SiteServer) -> str:
+    return f"holdfast-{read_build(site.folder)['name']}"
+
+
+@pytest.fixture
+def next_build(built_site: Path, tmp_path: Path) -> Path:
+    """The page built anew, with a change in the worker."""
+    return lay_out_again(built_site, tmp_path, worker_begins_with="// the next build\n")
+
+
+def test_without_a_network_the_page_opens_records_and_recovers(page: Page, site: SiteServer) -> None:
+    recorder = RecorderPage(page, site.url).open()
+    wait_for_offline_use(recorder)
+    first = recorder.record()
+    recorder.wait_for_count("slices-durable", 5)
+    recorder.stop()
+
+    # Given a machine whose network is away, a new tab records, and dies in the middle of it
+    site.is_away = True
+    tab = page.context.new_page()
+    away = RecorderPage(tab, site.url).open()
+    assert away.words.count("without a network")
+    second = away.record()
+    away.wait_for_count("slices-durable", 10)
+    saved = away.count("slices-durable")
+    tab.close(run_before_unload=False)
+
+    # Then the next one, still without a network, takes both up
+    page.reload()
+    recorder.wait_for_state("ready", "idle", limit_s=READY_LIMIT_S)
+    recorder.wait(lambda: {first, second} <= set(recorder.rows), "both recordings in the list")
+    recorder.wait_for_row(second, "saved", "uploading")
+    row = page.locator(f'[data-recording-id="{second}"].row')
+    assert saved >= 10 and "on this device" in row.inner_text()
+
+
+def test_everything_of_the_build_is_kept_before_record_is_enabled(page: Page, site: SiteServer) -> None:
+    recorder = RecorderPage(page, site.url).open()
+    kept = caches_of(page)[build_name(site)]
+    assert set(read_build(site.folder)["files"]) <= set(kept)
+    # And with the index once it is installed: exactly what the build laid out.
+    wait_for_offline_use(recorder)
+    laid_out = {
+        path.relative_to(site.folder).as_posix() for path in (site.folder / "assets").rglob("*") if path.is_file()
+    }
+    plain = {path for path in laid_out if not path.endswith((".br", ".gz"))}
+    assert set(caches_of(page)[build_name(site)]) == plain | {""}
+
+
+def test_the_api_is_never_answered_from_a_cache_nor_put_into_one(page: Page, site: SiteServer) -> None:
+    recorder = RecorderPage(page, site.url).open()
+    wait_for_offline_use(recorder)
+    page.reload()
+    recorder.wait_for_state("ready", "idle", limit_s=READY_LIMIT_S)
+    assert workers_of_the_page(page)["isControlled"]
+    ask = "async () => { try { return (await fetch('/api/recordings')).status } catch { return 'no answer' } }"
+    assert page.evaluate(ask) == 404
+    site.is_away = True
+    assert page.evaluate(ask) == "no answer"
+    assert not [path for paths in caches_of(page).values() for path in paths if path.startswith("api")]
+
+
+def test_a_new_build_neither_takes_over_a_page_that_records_nor_takes_its_files_away(
+    page: Page, site: SiteServer, next_build: Path
+) -> None:
+    # Given a page under its own build's service worker, recording
+    recorder = RecorderPage(page, site.url).open()
+    wait_for_offline_use(recorder)
+    page.reload()
+    recorder.wait_for_state("ready", "idle", limit_s=READY_LIMIT_S)
+    recording_id = recorder.record()
+    recorder.wait_for_count("slices-durable", 5)
+
+    # When a new build is installed beside it, the server has nothing else any more, and its worker dies
+    old, new = build_name(site), f"holdfast-{read_build(next_build)['name']}"
+    site.folder = next_build
+    page.evaluate("navigator.serviceWorker.getRegistration().then((registration) => registration.update())")
+    recorder.wait(lambda: workers_of_the_page(page)["waiting"] == "installed", "the new build to wait")
+    site.is_away = True
+    at_death = recorder.count("slices-durable")
+    page.workers[0].evaluate("() => self.close()")
+
+    # Then it goes on under its own, whole
+    assert workers_of_the_page(page)["isOfActive"]
+    assert set(caches_of(page)) == {old, new}
+    recorder.wait(lambda: recorder.count("slices-durable") > at_death + 20, "a new worker of the old build", 90)
+    assert recorder.recording_id == recording_id
+    recorder.stop()
+    assert recorder.count("slices-durable") == recorder.count("slices-captured")
+
+    # And with the last page of the old build, its files go
+    tab = page.context.new_page()
+    page.close()
+    after = RecorderPage(tab, site.url)
+
+    def opens_as_the_next_build() -> bool:
+        tab.goto("about:blank")  # a page that is still open would keep the old build's service worker
+        after.visit()
+        return read_build_of(tab) == str(read_build(next_build)["name"])
+
+    after.wait(opens_as_the_next_build, "the next build")
+    after.wait(lambda: recording_id in after.rows, "the recording in the list", READY_LIMIT_S)
+    after.wait(lambda: set(caches_of(tab)) == {new}, "the old build to be forgotten")
+
+
+def test_a_first_visit_keeps_its_files_though_nothing_stops_the_next_build_from_becoming_active(
+    page: Page, site: SiteServer, next_build: Path
+) -> None:
+    # Given a page that no service worker controls, because there was none when it was opened
+    recorder = RecorderPage(page, site.url).open()
+    wait_for_offline_use(recorder)
+    assert not workers_of_the_page(page)["isControlled"]
+    recorder.record()
+    recorder.wait_for_count("slices-durable", 5)
+
+    # When the next build becomes active at once
+    old, new = build_name(site), f"holdfast-{read_build(next_build)['name']}"
+    site.folder = next_build
+    page.evaluate("navigator.serviceWorker.getRegistration().then((registration) => registration.update())")
+    recorder.wait(lambda: new in caches_of(page), "the new build to be installed")
+    recorder.wait(lambda: workers_of_the_page(page)["waiting"] is None, "the new build to be active")
+    site.is_away = True
+    page.context.new_cdp_session(page).send("Network.clearBrowserCache")  # nothing of it is left but what is kept
+    at_death = recorder.count("slices-durable")
+    page.workers[0].evaluate("() => self.close()")
+
+    # Then the page's next worker still starts from the page's own build
+    assert {old, new} == set(caches_of(page))
+    recorder.wait(lambda: recorder.count("slices-durable") > at_death + 20, "a new worker of the old build", 90)
+    recorder.stop()
+
+
+def test_a_build_that_does_not_arrive_whole_is_not_installed(page: Page, site: SiteServer, next_build: Path) -> None:
+    recorder = RecorderPage(page, site.url).open()
+    wait_for_offline_use(recorder)
+    site.folder = next_build
+    site.damaged.add("header.css")
+    outcome = page.evaluate(
+        """async () => {
+            const registration = await navigator.serviceWorker.getRegistration();
+            const found = new Promise((resolve) => registration.onupdatefound = () => {
+                const { installing } = registration;
+                installing.onstatechange = () => resolve(installing.state);
+            });
+            await registration.update().catch(() => {});
+            return found;
+        }"""
+    )
+    assert outcome == "redundant"
+    site.damaged.clear()
+    site.is_away = True
+    page.reload()
+    recorder.wait_for_state("ready", "idle", limit_s=READY_LIMIT_S)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "Object.defineProperty(globalThis, 'caches', { value: undefined });",
+        "Cache.prototype.put = () => Promise.reject(new DOMException('full', 'QuotaExceededError'));",
+    ],
+    ids=["no-cache-api", "no-room"],
+)
+def test_where_nothing_can_be_kept_the_page_says_so_and_records(
+    page: Page, built_site: Path, tmp_path: Path, site: SiteServer, fault: str
+) -> None:
+    site.folder = lay_out_again(built_site, tmp_path, worker_begins_with=f"{fault}\n")
+    page.add_init_script(fault)
+    recorder = RecorderPage(page, site.url).open()
+    assert recorder.shown["offline-use"] == "not-ready"
+    recorder.wait(lambda: "would not open yet" in recorder.words, "the words")
+    recorder.record()
+    recorder.wait_for_count("slices-durable", 5)
+    recorder.stop()
+
+
+def read_build_of(page: Page) -> str:
+    name: str = page.evaluate("JSON.parse(document.getElementById('build').textContent).name")
+    return name

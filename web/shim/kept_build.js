@@ -1,0 +1,29 @@
+// The files of this page's own build, each checked before it is kept in the Cache API under the build's name. From
+// there, or else from the HTTP cache, workers and Pyodide take them under addresses that can carry no digest.
+import { checkFile } from "./checked_file.js";
+
+export class KeptBuild {
+  constructor(build, base) {
+    Object.assign(this, { build, base });
+    this.isWhole = true; // until a file could not be kept
+  }
+
+  async open() {
+    try {
+      this.cache = await caches.open(`holdfast-${this.build.name}`); // absent in an old or a private browser
+      this.names = new Set((await this.cache.keys()).map(({ url }) => url));
+    } catch {
+      this.isWhole = false;
+    }
+    return this;
+  }
+
+  // Rejects only if the file cannot be had whole; one that cannot be kept is used all the same.
+  async load(path, count = () => {}) {
+    const expected = this.build.files[path];
+    const url = new URL(path, this.base);
+    if (this.names?.has(url.href)) return count(expected.size);
+    const file = await checkFile(url, path, expected, count);
+    await this.cache?.put(url, file).catch(() => (this.isWhole = false));
+  }
+}

@@ -1,0 +1,26 @@
+// Whether this page will open without a network: its build's files are all kept, and its service worker is installed.
+// The lock of the build keeps another build's service worker from forgetting the files while this page lives.
+
+export const holdBuild = (build) => new Promise((resolve) => {
+  navigator.locks.request(`build:${build.name}`, { mode: "shared" }, () => {
+    resolve();
+    return new Promise(() => {}); // for the page's whole life
+  });
+});
+
+export class OfflineUse {
+  constructor(onChange) {
+    this.onChange = onChange;
+    this.isKept = null; // told by the worker before it starts Python
+  }
+
+  // Not before the first recording could begin: installing takes what the start needs.
+  begin() {
+    if (this.isKept === null || this.hasBegun) return;
+    this.hasBegun = true;
+    this.onChange("not-ready");
+    if (!this.isKept || !navigator.serviceWorker) return;
+    navigator.serviceWorker.register(new URL("service_worker.js", document.baseURI)).catch(() => {});
+    navigator.serviceWorker.ready.then(() => this.onChange("ready"));
+  }
+}
