@@ -75,6 +75,7 @@ class DeleteRecording(FromWindow, frozen=True, kw_only=True, tag="delete-recordi
     recording_id: str
 
 
+<<<<<<< HEAD
 class RetryParked(FromWindow, frozen=True, kw_only=True, tag="retry-parked"):
     """The person wants the recording's parked chunks tried again: asked about first, then sent."""
 
@@ -90,6 +91,17 @@ class ReadHeld(FromWindow, frozen=True, kw_only=True, tag="read-held"):
 
     recording_id: str
     chunk_index: int
+=======
+class ListMore(FromWindow, frozen=True, kw_only=True, tag="list-more"):
+    """The list comes to its end: the next page of what the server lists is wanted. -> listed"""
+
+
+class Rename(FromWindow, frozen=True, kw_only=True, tag="rename"):
+    """The person gave a recording a title."""
+
+    recording_id: str
+    title: str
+>>>>>>> caeecd8 (wip)
 
 
 class FreeSpace(FromWindow, frozen=True, kw_only=True, tag="free-space"):
@@ -254,7 +266,8 @@ class Beat(ToWindow, frozen=True, kw_only=True, tag="beat"):
 class RecordingView(Struct, frozen=True, kw_only=True, rename="camel"):
     """One row of the recordings list.
 
-    `state`: recording, saved (only on this device), uploading, uploaded, verified, complete, parked, deleting.
+    `state`: recording, saved (only on this device), uploading, uploaded, verified, complete, parked, deleting; and of
+    recordings that this device does not hold: elsewhere (begun on another device, not complete), stalled, damaged.
     """
 
     recording_id: str
@@ -272,6 +285,19 @@ class RecordingView(Struct, frozen=True, kw_only=True, rename="camel"):
     bytes_captured: int
     bytes_local: int
     problem: str = ""  # words for the person; empty when all is well
+    mime_type: str = ""
+    duration_ms: int = 0  # 0: not known
+    is_certified: bool = False
+    play: str = ""  # where it can be played from: device, server, or nowhere yet
+
+
+class Listed(ToWindow, frozen=True, kw_only=True, tag="listed"):
+    """Rows of the server's list, new or anew; where the View has a row of that recording, the View's counts."""
+
+    rows: list[RecordingView]
+    gone: list[str]  # ids of rows that are no more
+    has_more: bool  # whether `list-more` brings further rows
+    is_waiting: bool  # the server did not answer; it is asked again
 
 
 class View(ToWindow, frozen=True, kw_only=True, tag="view"):

@@ -15,6 +15,7 @@ from client_py.core.events import FolderBusy, FoldersListed, LogRead, LogRefused
 from client_py.core.journal import Closed, Noted
 from client_py.core.log_writer import LogWriter
 from client_py.core.recovery import RecoveredLog
+from client_py.core.renaming import Renaming
 from client_py.core.states import ChunkLife, RecordingLife
 from client_py.core.verifying import Verifying
 from client_py.messages import ReleaseCaptureLock
@@ -32,13 +33,20 @@ class Adopting:
     """The folders of dead tabs and former lives."""
 
     def __init__(
-        self, book: Book, log: LogWriter, verifying: Verifying, clearing: Clearing, deleting: Deleting
+        self,
+        book: Book,
+        log: LogWriter,
+        verifying: Verifying,
+        clearing: Clearing,
+        deleting: Deleting,
+        renaming: Renaming,
     ) -> None:
         self._book = book
         self._log = log
         self._verifying = verifying
         self._clearing = clearing
         self._deleting = deleting
+        self._renaming = renaming
         self._live_id: str | None = None
         self._live_retry_at_ms: int | None = None
         self._unread: set[str] = set()  # untouched folders whose reading is tried again at the next listing
@@ -75,6 +83,10 @@ class Adopting:
     def adopt(self, recording_id: str) -> None:
         """Queue for a folder that another tab made."""
         self._adopt(recording_id, is_captured_here=False)
+
+    def is_asked(self, recording_id: str) -> bool:
+        """Whether its folder lies here and is still waited for."""
+        return recording_id in self._asked
 
     def on_listed(self, event: FoldersListed) -> None:
         """Take up each folder that is a recording's, oldest first; whatever else lies here stays."""
@@ -121,6 +133,8 @@ class Adopting:
             self._deleting.resume(recording)
             return None
         self._write_down(recording, log, is_live=is_live)
+        if log.titled is not None and not log.titled.is_known:
+            self._renaming.resume(recording)
         self._verifying.ask_now(recording)
         self._clearing.remove_cleared(recording)
         if recording.is_nothing:
@@ -181,6 +195,8 @@ class Adopting:
         recording.next_slice = recording.slices_captured = log.next_slice
         recording.problem = log.notes[0] if log.notes else ""
         recording.unread_bytes = log.unread_bytes
+        recording.duration_ms = log.duration_ms
+        recording.title = log.titled.title if log.titled else ""
         for sealed in log.sealed:
             index = sealed.chunk_index
             life_of_chunk = ChunkLife.VERIFIED if index in log.verified_at_ms else ChunkLife.PENDING

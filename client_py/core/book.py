@@ -22,8 +22,10 @@ from client_py.core.states import (
     after_chunk_step,
     after_recording_step,
 )
-from client_py.messages import Settings, ToWindow
+from client_py.messages import RecordingView, Settings, ToWindow
 from protocol.limits import CHUNK_MAX_BYTES
+
+GAP_MS_MAX = 10_000  # the browser is silent for so long before it is said; a sleeping laptop is for longer
 
 
 @dataclass(slots=True)
@@ -105,6 +107,8 @@ class Recording:
         self.next_slice = 0  # every slice below it is durable, or was lost and noted
         self.slices_captured = 0
         self.bytes_captured = 0
+        self.duration_ms = 0  # of what was captured, without the pauses; 0 where it is not known
+        self.captured_until_ms = 0  # Unix time up to which `duration_ms` has counted
         self.last_slice_at_ms = 0
         self.gap_asks = 0  # how often the window was asked for slices before the ones it posts
         self.gap_lowest = 0
@@ -127,6 +131,9 @@ class Recording:
         self.unread_bytes = 0  # in its segments, found at recovery
         self.is_folder_going = False
         self.problem = ""  # words for the person
+        self.title = ""
+        self.is_title_own = False  # given here, and the server does not know it yet
+        self.listed_state = ""  # the server's last word, where it listed the recording
         self.revision = 0  # grows with every change that a row of the page may show
 
     @property
@@ -143,6 +150,19 @@ class Recording:
     def age_key(self) -> tuple[int, str]:
         """Oldest first."""
         return (self.started_at_ms, self.recording_id)
+
+    def count_time(self, captured_at_ms: int) -> None:
+        """A slice came: what was captured lasts until now. A longer gap is a device that slept."""
+        self.duration_ms += min(GAP_MS_MAX, max(0, captured_at_ms - self.captured_until_ms))
+        self.captured_until_ms = captured_at_ms
+
+    def take_word(self, row: RecordingView) -> None:
+        """What the server lists of this recording."""
+        self.listed_state = row.state
+        self.duration_ms = row.duration_ms or self.duration_ms
+        if row.title and not self.is_title_own:
+            self.title = row.title
+        self.revision += 1
 
     def step(self, step: RecordingStep) -> None:
         """Change the recording's state by its table."""

@@ -87,6 +87,7 @@ class Capturing:
         if recording is not None and recording.life is RecordingLife.PAUSED:
             recording.step(RecordingStep.RESUME)
             recording.last_slice_at_ms = self._book.now_ms
+            recording.captured_until_ms = self._book.at.unix_ms
             self._book.tell(CaptureResume())
 
     def stop(self) -> None:
@@ -123,6 +124,7 @@ class Capturing:
             recording.step(RecordingStep.STARTED)
         self._run_since_ms = recording.last_slice_at_ms = self._book.now_ms
         recording.run = max(recording.run, message.run)
+        recording.captured_until_ms = self._book.at.unix_ms
         if message.run not in recording.runs:
             recording.runs[message.run] = message.mime_type
             self._log.write(recording, RunStarted(run=message.run, mime_type=message.mime_type))
@@ -248,7 +250,7 @@ class Capturing:
             self._persisting.ask_replay(recording)
             return
         self._persisting.seal(recording)
-        self._log.write(recording, Closed(ended=Ending.STOPPED, at_ms=self._book.at.unix_ms))
+        self._log.write(recording, Closed(ended=Ending.STOPPED, at_ms=self._book.at.unix_ms, duration_ms=recording.duration_ms))
 
     def _watch_silence(self, recording: Recording) -> None:
         now_ms = self._book.now_ms

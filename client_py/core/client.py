@@ -11,7 +11,15 @@ from client_py.core.book import Book
 from client_py.core.effects import Effect
 from client_py.core.journal import SEGMENT_BYTES
 from client_py.core.parts import Parts
-from client_py.core.requests import ChunkFlight, CompleteFlight, DeleteFlight, RegisterFlight, VerifyFlight
+from client_py.core.requests import (
+    ChunkFlight,
+    CompleteFlight,
+    DeleteFlight,
+    ListFlight,
+    RegisterFlight,
+    RenameFlight,
+    VerifyFlight,
+)
 from client_py.core.states import VERIFIED_OR_LATER, RecordingLife
 from client_py.core.storage_events import StorageEvents
 from client_py.core.tabs import Appeared, DeleteElsewhere
@@ -27,10 +35,12 @@ from client_py.messages import (
     Durable,
     FreeSpace,
     FromWindow,
+    ListMore,
     Nudge,
     Pause,
     ReadHeld,
     Record,
+    Rename,
     Resume,
     RetryParked,
     Slice,
@@ -116,6 +126,10 @@ class Client:
                 parts.parked.retry(message.recording_id)
             case ReadHeld():
                 parts.parked.hand_over(message)
+            case ListMore():
+                parts.listing.want_more()
+            case Rename():
+                parts.renaming.rename(message.recording_id, message.title)
             case FreeSpace():
                 parts.clearing.free_all()
             case Nudge():
@@ -132,9 +146,13 @@ class Client:
             self.book.tell(Durable(recording_id=message.recording_id, slice_number=message.slice_number))
 
     def _delete(self, recording_id: str) -> None:
+        parts = self._parts
         recording = self.book.recordings.get(recording_id)
+        if recording is None and not parts.tabs.holds(recording_id) and not parts.adopting.is_asked(recording_id):
+            recording = parts.listing.give_up(recording_id)
+        parts.listing.forget(recording_id)
         if recording is None:
-            self._parts.tabs.tell(DeleteElsewhere(recording_id=recording_id))
+            parts.tabs.tell(DeleteElsewhere(recording_id=recording_id))
             return
         self._parts.deleting.delete(recording)
         self._parts.starting.prepare_if_none_live()
@@ -142,7 +160,7 @@ class Client:
     def _nudge(self, message: Nudge) -> None:
         self.book.is_online = message.is_online
         parts = self._parts
-        for part in (parts.queue, parts.verifying, parts.completion, parts.deleting):
+        for part in (parts.queue, parts.verifying, parts.completion, parts.deleting, parts.renaming, parts.listing):
             part.nudge()
 
     def _on_tick(self) -> None:
@@ -170,9 +188,9 @@ class Client:
                 self._parts.deleting.delete(self.book.recordings[recording_id])
 
     def _start_requests(self) -> None:
-        """Verifying goes before sending: it is small, seldom, and at start tells what need not be sent."""
+        """What is small and seldom goes before sending; verifying, at start, tells what need not be sent."""
         parts = self._parts
-        for part in (parts.deleting, parts.verifying, parts.queue, parts.completion):
+        for part in (parts.listing, parts.renaming, parts.deleting, parts.verifying, parts.queue, parts.completion):
             part.pump()
 
     def _on_answer(self, event: ev.Answered | ev.Unanswered | ev.ChunkUnreadable) -> None:
@@ -180,6 +198,13 @@ class Client:
         flight = parts.requests.finish(event.request_id)
         if flight is None:
             return  # cancelled
+        match flight, event:
+            case ListFlight(), ev.Answered() | ev.Unanswered():
+                parts.listing.on_answer(event)
+                return
+            case RenameFlight(), ev.Answered() | ev.Unanswered():
+                parts.renaming.on_answer(flight, event)
+                return
         recording = self.book.recordings[flight.recording_id]
         match flight, event:
             case ChunkFlight(), ev.ChunkUnreadable():

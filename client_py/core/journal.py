@@ -93,6 +93,15 @@ class Closed(Record, frozen=True, kw_only=True, tag="closed"):
 
     ended: str
     at_ms: int
+    duration_ms: int = 0  # how long was captured, without the pauses; 0: not known
+
+
+class Titled(Record, frozen=True, kw_only=True, tag="titled"):
+    """The person gave the recording a title; the last one counts. `is_known`: the server was told."""
+
+    title: str
+    is_known: bool
+    at_ms: int
 
 
 class Deleted(Record, frozen=True, kw_only=True, tag="deleted"):
@@ -109,7 +118,7 @@ class Noted(Record, frozen=True, kw_only=True, tag="note"):
     at_ms: int
 
 
-AnyRecord = Opened | RunStarted | Sealed | Verified | Cleared | Closed | Deleted | Noted
+AnyRecord = Opened | RunStarted | Sealed | Verified | Cleared | Closed | Titled | Deleted | Noted
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final[msgspec.msgpack.Decoder[AnyRecord]] = msgspec.msgpack.Decoder(AnyRecord)

@@ -6,11 +6,13 @@ from client_py.core.capturing import Capturing
 from client_py.core.clearing import Clearing
 from client_py.core.completion import Completion
 from client_py.core.deleting import Deleting
+from client_py.core.listing import Listing
 from client_py.core.log_writer import LogWriter
 from client_py.core.parked import Parked
 from client_py.core.persisting import Persisting
 from client_py.core.preparing import Preparing
 from client_py.core.queue import SendQueue
+from client_py.core.renaming import Renaming
 from client_py.core.requests import Requests
 from client_py.core.room import Room
 from client_py.core.starting import Starting
@@ -36,7 +38,9 @@ class Parts:
         self.completion = Completion(book, self.requests, self.queue)
         self.clearing = Clearing(book, self.log, self.room)
         self.deleting = Deleting(book, self.requests, self.log, self.queue, self.clearing)
-        self.adopting = Adopting(book, self.log, self.verifying, self.clearing, self.deleting)
+        self.listing = Listing(book, self.requests)
+        self.renaming = Renaming(book, self.requests, self.log, self.listing)
+        self.adopting = Adopting(book, self.log, self.verifying, self.clearing, self.deleting, self.renaming)
         self.tabs = Tabs(book)
         self.starting = Starting(book, self.adopting, self.preparing)
         self.showing = Showing(book, self.room, self.preparing, self.adopting, self.clearing, self.tabs, self.starting)

@@ -36,6 +36,7 @@ class Persisting:
         if message.slice_number >= recording.slices_captured:
             recording.slices_captured = message.slice_number + 1
             recording.bytes_captured += len(message.content)
+            recording.count_time(message.captured_at_ms)
             recording.revision += 1
         files = recording.files
         if message.slice_number < recording.next_slice:

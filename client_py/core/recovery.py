@@ -36,6 +36,8 @@ class RecoveredLog(Struct, kw_only=True):
     verified_at_ms: dict[int, int]
     cleared: set[int]
     ended: str | None
+    duration_ms: int  # 0: not known
+    titled: journal.Titled | None
     is_deleted: bool
     next_epoch: int
     next_slice: int  # every slice below it is recorded here, or lost and told in `notes`
@@ -67,7 +69,8 @@ class Recovery:
         self._sealed: Final[dict[int, journal.Sealed]] = {}
         self._verified_at_ms: Final[dict[int, int]] = {}
         self._cleared: Final[set[int]] = set()
-        self._ended: str | None = None
+        self._closed: journal.Closed | None = None
+        self._titled: journal.Titled | None = None
         self._is_deleted = False
         self._is_journal_damaged = False
         self._slices: Final[dict[int, tuple[SliceRef, bytes]]] = {}  # those not wholly in a sealed chunk
@@ -135,7 +138,9 @@ class Recovery:
             recovered=recovered,
             verified_at_ms=self._verified_at_ms,
             cleared=self._cleared,
-            ended=self._ended,
+            ended=self._closed.ended if self._closed else None,
+            duration_ms=self._closed.duration_ms if self._closed else 0,
+            titled=self._titled,
             is_deleted=self._is_deleted,
             next_epoch=max(self._epochs, default=0) + 1,
             next_slice=self._next_slice,
@@ -160,7 +165,10 @@ class Recovery:
             case journal.Cleared():
                 self._cleared.update(record.chunk_indexes)
             case journal.Closed():
-                self._ended = self._ended or record.ended
+                self._closed = self._closed or record
+            case journal.Titled():
+                if self._titled is None or record.at_ms >= self._titled.at_ms:
+                    self._titled = record
             case journal.Deleted():
                 self._is_deleted = True
             case journal.Noted() | None:  # a kind that a newer version added

@@ -50,7 +50,17 @@ class DeleteFlight(Flight, frozen=True, kw_only=True):
     """`DELETE`"""
 
 
-AnyFlight = RegisterFlight | ChunkFlight | VerifyFlight | CompleteFlight | DeleteFlight
+class ListFlight(Flight, frozen=True, kw_only=True):
+    """`GET /api/recordings`; of no recording."""
+
+
+class RenameFlight(Flight, frozen=True, kw_only=True):
+    """`PATCH`"""
+
+    title: str
+
+
+AnyFlight = RegisterFlight | ChunkFlight | VerifyFlight | CompleteFlight | DeleteFlight | ListFlight | RenameFlight
 
 
 def timeout_ms(body_bytes: int, timeouts: int) -> int:

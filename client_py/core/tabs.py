@@ -84,6 +84,10 @@ class Tabs:
             self._published, self._published_at_ms = rows, self._book.now_ms
             self.tell(Rows(tab=self._name, rows=rows[:ROWS_MAX]))
 
+    def holds(self, recording_id: str) -> bool:
+        """Whether another tab shows the recording as its own."""
+        return any(row.recording_id == recording_id for row in self.rows_of_others())
+
     def rows_of_others(self) -> list[RecordingView]:
         """Rows of recordings that this worker does not hold."""
         expired = self._book.now_ms - EXPIRE_MS

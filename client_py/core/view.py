@@ -107,7 +107,7 @@ class Showing:
         row = RecordingView(
             recording_id=recording.recording_id,
             state=_state_of(recording),
-            title="",
+            title=recording.title,
             started_at_ms=recording.started_at_ms,
             is_live=recording.is_live,
             slices_captured=recording.slices_captured,
@@ -120,6 +120,10 @@ class Showing:
             bytes_captured=recording.bytes_captured,
             bytes_local=recording.bytes_local,
             problem=recording.problem,
+            mime_type=recording.runs.get(min(recording.runs, default=0), ""),
+            duration_ms=recording.duration_ms,
+            is_certified=recording.is_certified,
+            play=_play_from(recording),
         )
         self._rows[recording.recording_id] = (recording.revision, row)
         return row
@@ -133,6 +137,8 @@ def _state_of(recording: Recording) -> str:
         return "deleting"
     if recording.count(ChunkLife.PARKED):
         return "parked"
+    if recording.life is RecordingLife.GONE and recording.listed_state == "damaged":
+        return "damaged"
     if recording.is_certified and recording.is_all_in(VERIFIED_OR_LATER):
         return "complete"
     if recording.chunk_count and recording.is_all_in(VERIFIED_OR_LATER):
@@ -140,3 +146,11 @@ def _state_of(recording: Recording) -> str:
     if recording.chunk_count and recording.is_all_in(ACKNOWLEDGED_OR_LATER):
         return "uploaded"
     return "uploading" if recording.count(ChunkLife.SENDING, *ACKNOWLEDGED_OR_LATER) else "saved"
+
+
+def _play_from(recording: Recording) -> str:
+    """The word of RecordingView.play: this device while it has every byte, else whoever has any."""
+    is_all_here = recording.count(ChunkLife.CLEARED) == 0 and recording.life is not RecordingLife.GONE
+    if recording.chunk_count - recording.count(ChunkLife.PLANNED) and is_all_here:
+        return "device"
+    return "server" if recording.is_certified or recording.count(*ACKNOWLEDGED_OR_LATER) else ""

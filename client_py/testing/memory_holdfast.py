@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 import msgspec
@@ -26,7 +27,9 @@ from protocol.wire import (
     ManifestEntry,
     Receipt,
     Recording,
+    RecordingPage,
     RecordingRegistration,
+    RecordingTitle,
     VerifyRequest,
     VerifyResponse,
 )
@@ -60,6 +63,7 @@ class MemoryHoldfast:
         self.ledger: Final[dict[UUID, Holding]] = {}
         self.bucket: Final[dict[tuple[UUID, int], bytes]] = {}
         self.deleted: Final[set[UUID]] = set()
+        self.titles: Final[dict[UUID, str]] = {}
         self.log: Final[list[tuple[str, str, int]]] = []  # (method, path, status) of each answer
         self.puts: Final[list[tuple[UUID, int]]] = []  # chunks whose bytes arrived whole, in order
         self.is_away = False
@@ -118,11 +122,14 @@ class MemoryHoldfast:
         """What the server says."""
         if self.refusal is not None:
             return _problem(self.refusal[0], headers=self.refusal[1])
+        path, _, query = path.partition("?")
         match = _PATH.fullmatch(path)
         if match is None:
             return _problem(ErrorCode.NOT_FOUND)
         if method == "POST" and match["id"] is None:
             return self._register(msgspec.json.decode(body, type=RecordingRegistration))
+        if method == "GET" and match["id"] is None:
+            return self._list(dict(parse_qsl(query)))
         recording_id = UUID(match["id"])
         rest = match["rest"] or ""
         if recording_id in self.deleted and method != "DELETE":
@@ -138,7 +145,18 @@ class MemoryHoldfast:
             return self._verify(holding, recording_id, msgspec.json.decode(body, type=VerifyRequest))
         if method == "POST" and rest == "complete":
             return self._complete(holding, recording_id, msgspec.json.decode(body, type=Manifest))
+        if method == "PATCH":
+            self.titles[recording_id] = msgspec.json.decode(body, type=RecordingTitle).title
+            return _json(200, self._describe(holding))
         return _problem(ErrorCode.NOT_FOUND)
+
+    def _list(self, query: dict[str, str]) -> Response:
+        """Newest first; the cursor is the last recording's id."""
+        ids = sorted((key for key in self.ledger if str(key) < query.get("cursor", "~")), reverse=True)
+        shown, limit = ids[: int(query["limit"])], int(query["limit"])
+        next_cursor = str(shown[-1]) if len(ids) > limit else None
+        rows = [self._describe(self.ledger[key]) for key in shown]
+        return _json(200, RecordingPage(recordings=rows, next_cursor=next_cursor))
 
     def _register(self, registration: RecordingRegistration) -> Response:
         if registration.recording_id in self.deleted:
@@ -147,19 +165,21 @@ class MemoryHoldfast:
         if existing is not None and existing.registration != registration:
             return _problem(ErrorCode.RECORDING_DIFFERS)
         self.ledger.setdefault(registration.recording_id, Holding(registration))
-        return _json(200 if existing else 201, self._describe(registration))
+        return _json(200 if existing else 201, self._describe(self.ledger[registration.recording_id]))
 
-    def _describe(self, registration: RecordingRegistration) -> Recording:
+    def _describe(self, holding: Holding) -> Recording:
+        registration, certificate = holding.registration, holding.certificate
         return Recording(
             recording_id=registration.recording_id,
             mime_type=registration.mime_type,
-            title=registration.title,
+            title=self.titles.get(registration.recording_id, registration.title),
             started_at=registration.started_at,
             registered_at=self._now(),
-            state=RecordingState.OPEN,
-            chunk_count=0,
-            byte_count=0,
+            state=RecordingState.COMPLETE if certificate else RecordingState.OPEN,
+            chunk_count=len(holding.rows),
+            byte_count=sum(row.size for row in holding.rows.values()),
             wanted_count=0,
+            certified_at=certificate.certified_at if certificate else None,
         )
 
     def _store(

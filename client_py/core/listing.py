@@ -1,0 +1,130 @@
+"""What the server lists beside the recordings on this device: a page at a time, as the person's list asks for it.
+
+A recording that this device holds stays its own row, to which the server's word adds what it knows
+better; every other becomes a row of its own. Nothing that uploads waits for the list.
+"""
+
+from typing import Final
+from urllib.parse import urlencode
+
+from client_py.core.answers import decode_answer, read_refusal
+from client_py.core.backoff import Backoff
+from client_py.core.book import Book, Recording
+from client_py.core.events import Answered, Unanswered
+from client_py.core.requests import ListFlight, Requests
+from client_py.core.states import RecordingLife
+from client_py.messages import Listed, RecordingView
+from protocol.states import RecordingState
+from protocol.wire import Recording as ListedRecording
+from protocol.wire import RecordingPage
+
+PAGE_ROWS: Final = 100  # about 40 KB, a few screens of rows
+LISTED_MAX: Final = 20_000  # rows that one page keeps
+
+
+class Listing:
+    """The server's recordings, as far as they were listed."""
+
+    def __init__(self, book: Book, requests: Requests) -> None:
+        self._book = book
+        self._requests = requests
+        self._backoff = Backoff()
+        self._rows: dict[str, RecordingView] = {}  # by recording_id
+        self._deleted: set[str] = set()  # an answer under way may still list them
+        self._cursor: str | None = None
+        self._is_wanted = False
+        self._has_more = True
+
+    def want_more(self) -> None:
+        """The person's list comes to its end."""
+        self._is_wanted = True
+
+    def nudge(self) -> None:
+        """Try now what waits after a failure."""
+        self._backoff.nudge()
+
+    def row(self, recording_id: str) -> RecordingView | None:
+        """What the server listed of the recording."""
+        return self._rows.get(recording_id)
+
+    def give_up(self, recording_id: str) -> Recording | None:
+        """A recording that only the server holds, taken up to be deleted; None where the server listed none."""
+        row = self._rows.get(recording_id)
+        if row is None:
+            return None
+        recording = Recording(
+            recording_id,
+            life=RecordingLife.GONE,
+            started_at_ms=row.started_at_ms,
+            source="",
+            settings=self._book.settings,
+        )
+        recording.take_word(row)
+        self._book.recordings[recording_id] = recording
+        return recording
+
+    def forget(self, recording_id: str) -> None:
+        """The person deleted it: never show it again."""
+        self._deleted.add(recording_id)
+        if self._rows.pop(recording_id, None) is not None:
+            self._tell([], gone=[recording_id])
+
+    def take(self, *listed: ListedRecording) -> None:
+        """The server's newer word."""
+        rows = [row_of(each) for each in listed if str(each.recording_id) not in self._deleted]
+        for row in rows:
+            self._rows[row.recording_id] = row
+            recording = self._book.recordings.get(row.recording_id)
+            if recording is not None:
+                recording.take_word(row)
+        self._tell(rows)
+
+    def pump(self) -> None:
+        """Ask for the next page, one at a time."""
+        is_flying = self._requests.is_flying(ListFlight)
+        if self._is_wanted and self._has_more and not is_flying and self._backoff.is_open(self._book.at):
+            query = {"limit": str(PAGE_ROWS)} | ({"cursor": self._cursor} if self._cursor else {})
+            self._requests.start(ListFlight(recording_id=""), "GET", f"/api/recordings?{urlencode(query)}")
+
+    def on_answer(self, event: Answered | Unanswered) -> None:
+        """Rows, or later."""
+        page = decode_answer(event, RecordingPage, 200) if isinstance(event, Answered) else None
+        if page is not None:
+            self._backoff.succeed()
+            self._book.server_words = ""
+            self._cursor, self._is_wanted = page.next_cursor, False
+            self._has_more = page.next_cursor is not None and len(self._rows) < LISTED_MAX
+            self.take(*page.recordings)
+            return
+        refusal = read_refusal(event)
+        self._backoff.fail(self._book.at, refusal.retry_after_ms)
+        if refusal.words:
+            self._book.server_words = refusal.words
+        self._tell([])
+
+    def _tell(self, rows: list[RecordingView], gone: list[str] | None = None) -> None:
+        is_waiting = self._backoff.failures > 0
+        self._book.tell(Listed(rows=rows, gone=gone or [], has_more=self._has_more, is_waiting=is_waiting))
+
+
+def row_of(listed: ListedRecording) -> RecordingView:
+    """A recording of the server as a row of the list."""
+    return RecordingView(
+        recording_id=str(listed.recording_id),
+        state="elsewhere" if listed.state is RecordingState.OPEN else str(listed.state),
+        title=listed.title or "",
+        started_at_ms=int(listed.started_at.timestamp() * 1000),
+        is_live=False,
+        slices_captured=0,
+        slices_durable=0,
+        chunks_sealed=listed.chunk_count,
+        chunks_acknowledged=listed.chunk_count,
+        chunks_verified=listed.chunk_count - listed.wanted_count,
+        chunks_cleared=listed.chunk_count,
+        chunks_parked=0,
+        bytes_captured=listed.byte_count,
+        bytes_local=0,
+        mime_type=listed.mime_type,
+        is_certified=listed.certified_at is not None,
+        play="server" if listed.chunk_count else "",
+    )
