@@ -37,6 +37,7 @@ def build(root: Path, *, is_forced: bool = False) -> bool:
     dist = root / "web" / "dist"
     with _sole_builder(work):
         runtime = pinned_files.check_runtime_files(root)
+        libraries = pinned_files.check_library_files(root)
         version = _project_version(root)
         inputs = stamp.hash_inputs(root, version)
         if not is_forced and stamp.is_current(dist, work / "page.stamp", inputs):
@@ -54,7 +55,9 @@ def build(root: Path, *, is_forced: bool = False) -> bool:
         page_wheels = {wheel.name: wheel for wheel in (wheels["msgspec"], client)}
         lock = freeze_lock(node, root, runtime, wheels["micropip"], page_wheels)
         say("laying out and compressing the files")
-        files = site.lay_out(fresh, web=root / "web", runtime=runtime, wheels=page_wheels, lock=lock)
+        files = site.lay_out(
+            fresh, web=root / "web", runtime=runtime, wheels=page_wheels, lock=lock, libraries=libraries
+        )
         manifest = site.write_manifest(fresh, files, _compress(fresh, files, node, root, work / "compressed"))
         say("proving it: booting the built files in Node and running the client in them")
         answer = proof.prove(fresh, node, root)

@@ -75,7 +75,6 @@ class DeleteRecording(FromWindow, frozen=True, kw_only=True, tag="delete-recordi
     recording_id: str
 
 
-<<<<<<< HEAD
 class RetryParked(FromWindow, frozen=True, kw_only=True, tag="retry-parked"):
     """The person wants the recording's parked chunks tried again: asked about first, then sent."""
 
@@ -91,7 +90,8 @@ class ReadHeld(FromWindow, frozen=True, kw_only=True, tag="read-held"):
 
     recording_id: str
     chunk_index: int
-=======
+
+
 class ListMore(FromWindow, frozen=True, kw_only=True, tag="list-more"):
     """The list comes to its end: the next page of what the server lists is wanted. -> listed"""
 
@@ -101,7 +101,6 @@ class Rename(FromWindow, frozen=True, kw_only=True, tag="rename"):
 
     recording_id: str
     title: str
->>>>>>> caeecd8 (wip)
 
 
 class FreeSpace(FromWindow, frozen=True, kw_only=True, tag="free-space"):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import urlencode
 
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 T = TypeVar("T")
 
@@ -23,6 +23,7 @@ QUICK: dict[str, int | str] = {
     "chunk_ms": 500,
     "verify_after_s": 0,
     "keep_verified_s": 0,
+    "undo_s": 0,  # what is deleted goes at once
 }
 
 
@@ -122,10 +123,12 @@ class RecorderPage:
         self.page.get_by_test_id("pause").click()
 
     def delete(self, recording_id: str) -> None:
-        """Press Delete in the recording's row, and say yes."""
-        row = self.page.locator(f'[data-testid="recordings"] [data-recording-id="{recording_id}"]')
-        row.get_by_test_id("delete").click()
-        self.page.get_by_test_id("delete-confirm").click()
+        """Press Delete in the recording's row."""
+        self.row(recording_id).get_by_test_id("delete").click()
+
+    def row(self, recording_id: str) -> Locator:
+        """The recording's row of the list."""
+        return self.page.locator(f'[data-testid="recordings"] [data-recording-id="{recording_id}"]')
 
     # -- waits
 

@@ -9,7 +9,12 @@ import { WorkerLife } from "./shim/worker_life.js";
 import { texts } from "./texts.js";
 import { combine } from "./view/combine.js";
 import { LevelMeter } from "./view/level.js";
+import { showCertificate } from "./view/certificate_view.js";
+import { HeldFiles, saveAddress, saveFile } from "./view/held_files.js";
 import { show, showAttributes } from "./view/page_view.js";
+import { Player } from "./view/player.js";
+import { RecordingsView } from "./view/recordings_view.js";
+import { Undo } from "./view/undo.js";
 
 const element = (id) => document.getElementById(id);
 const settings = readSettings(location);
@@ -70,8 +75,47 @@ const handlers = {
     for (const message of recorder.held.replayAfter(sliceNumber)) send(message);
     if (state.isStopWanted) send({ type: "stop" });
   },
+  listed: (message) => list.take(message),
+  held: (message) => heldFiles.take(message),
+  "nothing-held": (message) => heldFiles.take(message),
   beat() {},
 };
+
+// What a person does to a row of the list.
+const acts = {
+  play: (row) => player.open(row),
+  async download(row) {
+    if (row.play === "server") return saveAddress(`/api/recordings/${row.recordingId}/media?download=original`, row.recordingId);
+    for (const file of (await heldFiles.read(row.recordingId)).files) saveFile(file);
+  },
+  "download-held": (row) => acts.download({ ...row, play: "device" }),
+  retry: ({ recordingId }) => send({ type: "retry-parked", recordingId }),
+  rename: ({ recordingId }) => list.edit(recordingId),
+  renamed: ({ recordingId, title }) => send({ type: "rename", recordingId, title }),
+  certificate: (row) => showCertificate(element("certificate"), row),
+  delete: (row) => undo.ask(row),
+  refresh: () => list.refresh(),
+};
+const heldFiles = new HeldFiles(send);
+const list = new RecordingsView({
+  list: element("recordings"),
+  search: element("search"),
+  more: element("recordings-more"),
+  empty: element("recordings-empty"),
+  act: (name, row) => acts[name](row),
+  wantMore: () => send({ type: "list-more" }),
+});
+const player = new Player({ dialog: element("player"), heldFiles, findRow: (recordingId) => list.find(recordingId) });
+const undo = new Undo({
+  region: element("toasts"),
+  delayS: settings.undo_s,
+  hide: (recordingId, isHidden) => list.hide(recordingId, isHidden),
+  carryOut: (recordingId) => send({ type: "delete-recording", recordingId }),
+  refocus(recordingId) {
+    const row = recordingId && element("recordings").querySelector(`[data-recording-id="${recordingId}"] [data-act="delete"]`);
+    (row || element("recordings-heading")).focus();
+  },
+});
 
 let life = null;
 let frame = null;
@@ -103,6 +147,8 @@ function start() {
     mayReplace: () => state.view !== null || recorder.held !== null,
     onDeath(why, isReplaced) {
       state.worker = "new";
+      heldFiles.abandon(texts.player.restarted);
+      list.restart();
       if (!isReplaced) fail(why || texts.failure.worker);
       refresh();
     },
@@ -131,7 +177,9 @@ function refresh() {
   showAttributes(page);
   frame ??= requestAnimationFrame(() => {
     frame = null;
-    show(combine(state, recorder), state, recorder);
+    const shown = combine(state, recorder);
+    show(shown, state, recorder);
+    if (state.view) list.show(state.view.recordings, shown.liveId);
     meter.follow(recorder.run?.recorder ? recorder.run.stream : null);
   });
 }
@@ -151,23 +199,9 @@ element("stop").onclick = () => {
 element("free-space").onclick = () => send({ type: "free-space" });
 element("try-again").onclick = () => location.reload();
 element("keep-file").onclick = () => {
-  for (const file of recorder.held?.asFiles() ?? []) {
-    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(file), download: file.name });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  }
+  for (const file of recorder.held?.asFiles() ?? []) saveFile(file);
 };
-element("recordings").onclick = ({ target }) => {
-  const row = target.closest(".row-delete")?.closest("[data-recording-id]");
-  if (!row) return;
-  const dialog = element("delete-dialog");
-  element("delete-title").textContent = row.querySelector(".row-title").textContent;
-  dialog.returnValue = "";
-  dialog.onclose = () => {
-    if (dialog.returnValue === "delete") send({ type: "delete-recording", recordingId: row.dataset.recordingId });
-  };
-  dialog.showModal();
-};
+element("player-download").onclick = () => acts.download(player.row);
 
 const nudge = () => {
   send({ type: "nudge", isOnline: navigator.onLine });

@@ -87,13 +87,55 @@ export const texts = {
     complete: "Complete",
     parked: "Needs a look",
     deleting: "Deleting",
+    elsewhere: "Not finished",
+    stalled: "Stalled",
+    damaged: "Damaged",
   },
   live: "Recording in another tab",
   parked: (n) => `${chunks(n)} refused by the server, kept on this device`,
   rowSizes({ bytesCaptured, bytesLocal }) {
+    if (bytesCaptured === 0) return "";
     if (bytesLocal === 0) return bytes(bytesCaptured);
     // The frames around the slices make what lies here a little larger than what was captured.
     return bytesLocal < bytesCaptured ? `${bytes(bytesCaptured)}, ${bytes(bytesLocal)} of it on this device` : `${bytes(bytesCaptured)} on this device`;
+  },
+  list: {
+    nothing: "Nothing recorded yet.",
+    noMatch: (query) => `No recording matches “${query}”.`,
+    more: "Loading older recordings…",
+    searching: (n) => `Looking through older recordings (${n.toLocaleString()} so far)…`,
+    waiting: "The server's list does not come at the moment; it is asked for again. What is on this device is shown.",
+  },
+  act: {
+    play: (title) => `Play ${title}`,
+    download: (title) => `Download ${title}`,
+    rename: (title) => `Give ${title} another title`,
+    certificate: (title) => `The certificate of ${title}`,
+    newTitle: "Title of the recording",
+    retry: "Try again",
+    downloadHeld: "Download what is here",
+  },
+  undo: {
+    words: (title) => `“${title}” is deleted here and on the server in a moment.`,
+    button: "Undo",
+  },
+  player: {
+    reading: (size) => `Reading from this device: ${size}`,
+    device: "Played from this device.",
+    live: "Still being recorded: this plays what is saved up to now, and goes on with what comes.",
+    damaged: "Part of these bytes are damaged or gone; this plays what there is.",
+    nothing: "Nothing of this recording can be read on this device.",
+    failed: "This cannot be played here. Download it, or try again later.",
+    restarted: "The recorder was started anew meanwhile. Try again.",
+  },
+  certificate: {
+    loading: "Asking the server…",
+    failed: (why) => `The certificate cannot be shown now (${why}). Try again later.`,
+    meaning: "The server has read every byte of this recording back from its storage and states that nothing is missing and nothing was changed.",
+    facts: ({ title, at, chunks: n, size, root }) => [
+      ["Recording", title], ["Certified", at], ["Contents", `${chunks(n)}, ${size}`], ["Root of the digests", root],
+    ],
+    download: "Download the certificate",
   },
   free: (size) => `Free ${size}`,
   freeLabel: (size) => `Free ${size} on this device: take away what is verified on the server`,

@@ -46,20 +46,29 @@ def check_runtime_files(root: Path) -> dict[str, Path]:
 
     Raises `BuildError` for the first that is missing or differs.
     """
-    pins = _HASHED_FILE.findall((root / "requirements" / "pyodide-files.txt").read_text())
+    return _check(root, "pyodide-files.txt", root / "node_modules" / "pyodide")
+
+
+def check_library_files(root: Path) -> dict[str, Path]:
+    """The libraries' files that the window's scripts import, by their paths in node_modules. Raises `BuildError`."""
+    return _check(root, "page-files.txt", root / "node_modules")
+
+
+def _check(root: Path, list_name: str, folder: Path) -> dict[str, Path]:
+    pins = _HASHED_FILE.findall((root / "requirements" / list_name).read_text())
     found: dict[str, Path] = {}
     for expected, name in pins:
-        path = root / "node_modules" / "pyodide" / name
+        path = folder / name
         if not path.is_file():
             raise BuildError(f"{path.relative_to(root)} is missing.", next_step="npm ci, then make build")
         actual = sha256_of(path)
         if actual != expected:
             raise BuildError(
                 f"{path.relative_to(root)} is not the pinned file.\n"
-                f"  expected sha256 {expected}  (requirements/pyodide-files.txt)\n"
+                f"  expected sha256 {expected}  (requirements/{list_name})\n"
                 f"  found    sha256 {actual}",
                 next_step="rm -r node_modules && npm ci, then make build; after a wanted new version of"
-                " Pyodide, write the new digests into requirements/pyodide-files.txt",
+                f" a package, write the new digests into requirements/{list_name}",
             )
         found[name] = path
     return found

@@ -3,7 +3,8 @@
     index.html            names the hashed folders and every file's digest
     service_worker.js     keeps exactly these files for use without a network; it must stand at the root
     build.json            the build manifest (`BuildManifest`)
-    assets/page-<hash>/       the scripts and styles of web/, names unchanged so that they import each other
+    assets/page-<hash>/       the scripts and styles of web/, names unchanged so that they import each other, and
+                              the libraries that they import, in lib/
     assets/runtime-<hash>/    Pyodide
     assets/packages-<hash>/   the wheels of the frozen lock
 
@@ -76,13 +77,20 @@ def page_sources(web: Path) -> dict[str, Path]:
 
 
 def lay_out(
-    site: Path, *, web: Path, runtime: Mapping[str, Path], wheels: Mapping[str, Path], lock: Mapping[str, Any]
+    site: Path,
+    *,
+    web: Path,
+    runtime: Mapping[str, Path],
+    wheels: Mapping[str, Path],
+    lock: Mapping[str, Any],
+    libraries: Mapping[str, Path],
 ) -> list[Path]:
     """Fill the empty folder `site`; return the paths, relative to it, of what was laid out.
 
-    `wheels` are by file name, `lock` is the one whose `file_name`s they are. Raises `BuildError`.
+    `wheels` are by file name, `lock` is the one whose `file_name`s they are; `libraries` come to lie in lib/ beside
+    the page's own scripts. Raises `BuildError`.
     """
-    sources = page_sources(web)
+    sources = page_sources(web) | {f"lib/{name}": path for name, path in libraries.items()}
     for name in (ENTRY_SCRIPT, WORKER_SCRIPT, SERVICE_WORKER):
         if not (web / name).is_file():
             raise BuildError(f"web/{name} is missing.", next_step=f"git checkout web/{name}, then make build")

@@ -17,8 +17,10 @@ _INPUT_PATTERNS: Final = (
     "protocol/**/*.py",
     "client_py/**/*.py",
     "requirements/pyodide*.txt",
+    "requirements/page-files.txt",
     "tests/golden/*",
     "node_modules/pyodide/*",
+    "node_modules/lit-html/**/*.js",
 )
 
 

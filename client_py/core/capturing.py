@@ -250,7 +250,9 @@ class Capturing:
             self._persisting.ask_replay(recording)
             return
         self._persisting.seal(recording)
-        self._log.write(recording, Closed(ended=Ending.STOPPED, at_ms=self._book.at.unix_ms, duration_ms=recording.duration_ms))
+        self._log.write(
+            recording, Closed(ended=Ending.STOPPED, at_ms=self._book.at.unix_ms, duration_ms=recording.duration_ms)
+        )
 
     def _watch_silence(self, recording: Recording) -> None:
         now_ms = self._book.now_ms

@@ -150,7 +150,6 @@ class Client:
         recording = self.book.recordings.get(recording_id)
         if recording is None and not parts.tabs.holds(recording_id) and not parts.adopting.is_asked(recording_id):
             recording = parts.listing.give_up(recording_id)
-        parts.listing.forget(recording_id)
         if recording is None:
             parts.tabs.tell(DeleteElsewhere(recording_id=recording_id))
             return
@@ -184,6 +183,9 @@ class Client:
         match self._parts.tabs.decode(content):
             case Appeared(recording_id=recording_id):
                 self._parts.adopting.adopt(recording_id)
+            case None:
+                for recording_id in self._parts.tabs.deleted_elsewhere():
+                    self._parts.listing.forget(recording_id)
             case DeleteElsewhere(recording_id=recording_id) if recording_id in self.book.recordings:
                 self._parts.deleting.delete(self.book.recordings[recording_id])
 

@@ -11,6 +11,7 @@ from client_py.core.clearing import Clearing
 from client_py.core.effects import RemoveSegment
 from client_py.core.events import Answered, Unanswered
 from client_py.core.journal import Deleted
+from client_py.core.listing import Listing
 from client_py.core.log_writer import LogWriter
 from client_py.core.queue import SendQueue
 from client_py.core.requests import DeleteFlight, Requests
@@ -25,12 +26,21 @@ _GONE_CODES = (ErrorCode.RECORDING_DELETED, ErrorCode.RECORDING_UNKNOWN)
 class Deleting:
     """Carries deletions out."""
 
-    def __init__(self, book: Book, requests: Requests, log: LogWriter, queue: SendQueue, clearing: Clearing) -> None:
+    def __init__(
+        self,
+        book: Book,
+        requests: Requests,
+        log: LogWriter,
+        queue: SendQueue,
+        clearing: Clearing,
+        listing: Listing,
+    ) -> None:
         self._book = book
         self._requests = requests
         self._log = log
         self._queue = queue
         self._clearing = clearing
+        self._listing = listing
 
     def delete(self, recording: Recording) -> None:
         """The person asked for it (again: nothing changes)."""
@@ -42,17 +52,18 @@ class Deleting:
         if was_live:
             self._book.tell(CaptureStop())
             self._book.tell(ReleaseCaptureLock(recording_id=recording.recording_id))
-        self._forget_sending(recording)
+        self._forget(recording)
         self._log.write(recording, Deleted(at_ms=self._book.at.unix_ms))
 
     def resume(self, recording: Recording) -> None:
         """The log says that the recording was deleted: go on."""
-        self._forget_sending(recording)
+        self._forget(recording)
         self.on_deleted_flushed(recording)
 
     def on_deleted_flushed(self, recording: Recording) -> None:
         """The decision is safe: the bytes go now."""
         recording.is_deletion_flushed = True
+        recording.revision += 1
         files = recording.files
         if files.with_slices:  # the open segments may hold slices that no chunk names
             for open_number in {files.segment, files.ready_segment or files.segment}:
@@ -93,6 +104,8 @@ class Deleting:
         recording.is_deletion_answered = True
         self._clearing.remove_folder(recording)
 
-    def _forget_sending(self, recording: Recording) -> None:
+    def _forget(self, recording: Recording) -> None:
+        """Send nothing more of it, and show no row that the server listed before it knew."""
+        self._listing.forget(recording.recording_id)
         self._requests.cancel_all_of(recording.recording_id)
         self._queue.remove(recording)

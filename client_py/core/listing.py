@@ -5,7 +5,6 @@ better; every other becomes a row of its own. Nothing that uploads waits for the
 """
 
 from typing import Final
-from urllib.parse import urlencode
 
 from client_py.core.answers import decode_answer, read_refusal
 from client_py.core.backoff import Backoff
@@ -83,8 +82,9 @@ class Listing:
         """Ask for the next page, one at a time."""
         is_flying = self._requests.is_flying(ListFlight)
         if self._is_wanted and self._has_more and not is_flying and self._backoff.is_open(self._book.at):
-            query = {"limit": str(PAGE_ROWS)} | ({"cursor": self._cursor} if self._cursor else {})
-            self._requests.start(ListFlight(recording_id=""), "GET", f"/api/recordings?{urlencode(query)}")
+            cursor = f"&cursor={self._cursor}" if self._cursor else ""  # base64url: nothing in it needs escaping
+            path = f"/api/recordings?limit={PAGE_ROWS}{cursor}"
+            self._requests.start(ListFlight(recording_id=""), "GET", path)
 
     def on_answer(self, event: Answered | Unanswered) -> None:
         """Rows, or later."""

@@ -84,6 +84,10 @@ class Tabs:
             self._published, self._published_at_ms = rows, self._book.now_ms
             self.tell(Rows(tab=self._name, rows=rows[:ROWS_MAX]))
 
+    def deleted_elsewhere(self) -> list[str]:
+        """Recordings that another tab is deleting."""
+        return [row.recording_id for row in self.rows_of_others() if row.state == "deleting"]
+
     def holds(self, recording_id: str) -> bool:
         """Whether another tab shows the recording as its own."""
         return any(row.recording_id == recording_id for row in self.rows_of_others())

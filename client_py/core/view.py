@@ -133,8 +133,8 @@ def _state_of(recording: Recording) -> str:
     """The word of RecordingView.state."""
     if recording.is_live:
         return "recording"
-    if recording.life is RecordingLife.DELETING:
-        return "deleting"
+    if recording.life is RecordingLife.DELETING and recording.is_deletion_flushed:
+        return "deleting"  # said only when no death of the tab can take it back
     if recording.count(ChunkLife.PARKED):
         return "parked"
     if recording.life is RecordingLife.GONE and recording.listed_state == "damaged":

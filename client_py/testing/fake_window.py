@@ -26,8 +26,10 @@ from client_py.messages import (
     FromWindow,
     Held,
     HoldCaptureLock,
+    Listed,
     NothingHeld,
     ReadHeld,
+    RecordingView,
     ReleaseCaptureLock,
     ReplayAfter,
     Settings,
@@ -82,6 +84,8 @@ class FakeWindow:
         self.views: Final[list[View]] = []
         self.failures: Final[list[Failed]] = []
         self.downloads: Final[dict[str, list[Held]]] = {}  # what was handed over, by recording_id
+        self.listed: Final[dict[str, RecordingView]] = {}  # the server's rows, by recording_id
+        self.has_more_listed = True
         self.is_download_over = False
         self.download_problem = ""
         self.live_id: str | None = None
@@ -170,6 +174,11 @@ class FakeWindow:
             case Held():
                 self.downloads[message.recording_id].append(message)
                 self.say(ReadHeld(recording_id=message.recording_id, chunk_index=message.chunk_index + 1))
+            case Listed():
+                self.has_more_listed = message.has_more
+                self.listed.update((row.recording_id, row) for row in message.rows)
+                for recording_id in message.gone:
+                    self.listed.pop(recording_id, None)
             case NothingHeld():
                 self.is_download_over, self.download_problem = True, message.message
             case _:

@@ -71,6 +71,7 @@ class MemoryHoldfast:
         self.loses_answers = False  # requests are carried out, answers are lost
         self.refusal: tuple[ErrorCode, dict[str, str]] | None = None  # everything is refused so
         self.latency_s = 0.005
+        self.delete_takes_s = 0.0
         self.bytes_a_second: float | None = None  # of the line that all requests share
         self.body_bytes_a_second_min = 0.0  # a body that is slower over BODY_WINDOW_S is cut off
         self._bodies_arriving = 0
@@ -94,6 +95,8 @@ class MemoryHoldfast:
             raise NetworkError("connection reset")
         if self.is_captive_portal:
             return Response(200, {"content-type": "text/html"}, b"<html>Please sign in</html>")
+        if method == "DELETE":
+            await asyncio.sleep(self.delete_takes_s)
         response = self.answer(method, path, headers, body or b"")
         self.log.append((method, path, response.status))
         if self.loses_answers:

@@ -9,6 +9,7 @@ from typing import Any
 from playwright.sync_api import Page
 
 from e2e.page.site_server import SiteServer
+from web_build import pinned_files
 from web_build import site as site_layout
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +34,10 @@ def lay_out_again(built_site: Path, folder: Path, *, worker_begins_with: str) ->
     runtime = {path.name: path for path in (built_site / build["runtime"]).iterdir()}
     wheels = {path.name: path for path in (built_site / build["packages"]).iterdir() if path.suffix == ".whl"}
     (folder / "site").mkdir()
-    site_layout.lay_out(folder / "site", web=web, runtime=runtime, wheels=wheels, lock=build["lock"])
+    libraries = pinned_files.check_library_files(ROOT)
+    site_layout.lay_out(
+        folder / "site", web=web, runtime=runtime, wheels=wheels, lock=build["lock"], libraries=libraries
+    )
     return folder / "site"
 
 

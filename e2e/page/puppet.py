@@ -10,6 +10,7 @@ from playwright.sync_api import Page
 
 from e2e.page.built_site import ROOT
 from e2e.recorder_page import wait_until
+from web_build import pinned_files
 from web_build import site as site_layout
 
 RECORDING_ID = "01999999-0000-7000-8000-000000000001"
@@ -35,7 +36,14 @@ def lay_out_puppet_site(folder: Path) -> Path:
     site = folder / "site"
     site.mkdir()
     runtime = dict.fromkeys(site_layout.RUNTIME_FILES, empty)
-    site_layout.lay_out(site, web=web, runtime=runtime, wheels={"a.whl": empty}, lock={"info": {}, "packages": {}})
+    site_layout.lay_out(
+        site,
+        web=web,
+        runtime=runtime,
+        wheels={"a.whl": empty},
+        lock={"info": {}, "packages": {}},
+        libraries=pinned_files.check_library_files(ROOT),
+    )
     return site
 
 
@@ -76,6 +84,10 @@ def a_row(**changes: Any) -> dict[str, Any]:
         "bytesCaptured": 0,
         "bytesLocal": 0,
         "problem": "",
+        "mimeType": "audio/webm;codecs=opus",
+        "durationMs": 0,
+        "isCertified": False,
+        "play": "",
     }
     return row | changes
 

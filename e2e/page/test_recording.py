@@ -71,15 +71,16 @@ def test_pause_and_resume_are_shown_and_nothing_is_captured_in_between(page: Pag
     recorder.stop()
 
 
-def test_a_recording_is_deleted_after_a_question_and_only_then(page: Page, site: SiteServer) -> None:
-    recorder = RecorderPage(page, site.url).open()
+def test_a_recording_is_deleted_after_the_moment_of_undo_and_only_then(page: Page, site: SiteServer) -> None:
+    recorder = RecorderPage(page, site.url).open(undo_s=3)
     recording_id = recorder.record()
     recorder.wait_for_count("slices-durable", 3)
     row = page.locator(f'[data-recording-id="{recording_id}"].row')
     assert row.get_by_test_id("delete").is_disabled()  # it is being recorded
     recorder.stop()
-    row.get_by_test_id("delete").click()
-    page.get_by_role("button", name="Keep it").click()
+    recorder.delete(recording_id)
+    page.get_by_test_id("undo").click()
     assert recording_id in recorder.rows
     recorder.delete(recording_id)
+    page.get_by_test_id("toast").wait_for(state="detached")
     recorder.wait(lambda: recorder.rows.get(recording_id) in (None, "deleting"), "the recording to go")

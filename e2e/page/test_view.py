@@ -145,7 +145,8 @@ def test_a_row_that_changes_keeps_its_place_and_the_keyboards(puppet: Puppet) ->
     rows = [a_row(recordingId=OTHER_ID, state="uploading"), a_row(state="uploading")]
     puppet.tell(a_view(recordings=rows))
     puppet.wait(lambda: puppet.page.locator(".row").count() == 2, "two rows")
-    puppet.page.get_by_test_id("delete").nth(1).focus()
+    row = puppet.page.locator(f'.row[data-recording-id="{RECORDING_ID}"]')
+    row.get_by_test_id("delete").focus()
     puppet.tell(a_view(recordings=[a_row(recordingId=OTHER_ID, state="complete"), a_row(state="verified")]))
     puppet.wait(lambda: shows(puppet, "Verified") and shows(puppet, "Complete"), "the new states")
     focused = "() => document.activeElement.closest('.row')?.dataset.recordingId"

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Final
 
 WEB = Path(__file__).resolve().parents[2] / "web"
-# Rules belong to Python; docs/PAGE.md names this number.
-CODE_LINES_MAX: Final = 1000
+# Rules belong to Python; docs/PAGE.md names these numbers.
+CODE_LINES_MAX: Final = 750  # the window's wiring, the shim, the worker: what stands between a slice and Python
+VIEW_LINES_MAX: Final = 1_000  # what only shows
 
 
 def scripts() -> list[Path]:
@@ -16,12 +17,16 @@ def scripts() -> list[Path]:
 
 
 def test_the_windows_code_stays_small() -> None:
-    lines = 0
+    lines = {True: 0, False: 0}
     for path in scripts():
         if path.name != "texts.js":  # words, no code
-            lines += sum(1 for line in path.read_text().splitlines() if not re.fullmatch(r"\s*(//.*)?", line))
-    assert lines <= CODE_LINES_MAX
-    assert f"under {CODE_LINES_MAX}" in (WEB.parent / "docs" / "PAGE.md").read_text()
+            is_view = path.parent == WEB / "view"
+            lines[is_view] += sum(1 for line in path.read_text().splitlines() if not re.fullmatch(r"\s*(//.*)?", line))
+    assert lines[False] <= CODE_LINES_MAX
+    assert lines[True] <= VIEW_LINES_MAX
+    words = (WEB.parent / "docs" / "PAGE.md").read_text()
+    assert f"under {CODE_LINES_MAX} lines" in words
+    assert f"under {VIEW_LINES_MAX:,} lines" in words
 
 
 def test_nothing_is_evaluated_or_written_as_markup() -> None:
@@ -44,4 +49,6 @@ def test_every_state_of_the_view_has_its_words() -> None:
     for state in ("loading", "ready", "recording", "stopping", "idle", "failed"):
         assert f"{state}:" in states[1], state
     for state in ("recording", "saved", "uploading", "uploaded", "verified", "complete", "parked", "deleting"):
+        assert f"{state}:" in rows[1], state
+    for state in ("elsewhere", "stalled", "damaged"):
         assert f"{state}:" in rows[1], state

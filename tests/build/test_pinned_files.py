@@ -34,6 +34,17 @@ def test_the_pinned_files_are_given_by_name(root: Path) -> None:
     assert pinned_files.check_runtime_files(root) == {"pyodide.asm.wasm": path}
 
 
+def test_a_library_is_named_by_its_path_and_checked_like_the_runtime(root: Path) -> None:
+    (root / "requirements" / "page-files.txt").write_text(f"{digest(b'lit')}  lit-html/lit-html.js\n")
+    path = root / "node_modules" / "lit-html" / "lit-html.js"
+    path.parent.mkdir()
+    path.write_bytes(b"lit")
+    assert pinned_files.check_library_files(root) == {"lit-html/lit-html.js": path}
+    path.write_bytes(b"lot")
+    with pytest.raises(BuildError, match=r"(?s)lit-html\.js is not the pinned file.*requirements/page-files\.txt"):
+        pinned_files.check_library_files(root)
+
+
 def test_a_missing_runtime_file_is_named_with_what_to_run(root: Path) -> None:
     (root / "node_modules" / "pyodide" / "pyodide.asm.wasm").unlink()
     with pytest.raises(BuildError, match=r"(?s)node_modules/pyodide/pyodide\.asm\.wasm is missing.*npm ci"):

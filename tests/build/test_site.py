@@ -47,7 +47,15 @@ def lay_out(web: Path, name: str = "site") -> Path:
     folder.mkdir()
     runtime = {part: root / part for part in site.RUNTIME_FILES}
     lock = {"packages": {"a": {"file_name": "a.whl"}}, "odd": "</script>"}
-    files = site.lay_out(folder, web=web, runtime=runtime, wheels={"a.whl": root / "a.whl"}, lock=lock)
+    (root / "b.js").write_text("export {};")
+    files = site.lay_out(
+        folder,
+        web=web,
+        runtime=runtime,
+        wheels={"a.whl": root / "a.whl"},
+        lock=lock,
+        libraries={"b/b.js": root / "b.js"},
+    )
     site.write_manifest(folder, files, {})
     return folder
 
@@ -74,6 +82,7 @@ def test_everything_but_index_and_service_worker_lies_in_folders_named_by_their_
         "assets/page/page.js",
         "assets/page/worker.mjs",
         "assets/page/shim/a.js",
+        "assets/page/lib/b/b.js",
         "assets/page/styles/a.css",
         "assets/page/icons/a.svg",
         "assets/packages/a.whl",
@@ -93,7 +102,7 @@ def test_the_index_names_every_script_and_style_with_its_digest(web: Path) -> No
     folder = lay_out(web)
     index = (folder / "index.html").read_text()
     checked = dict(re.findall(r'(?:href|src)="([^"]+)" integrity="([^"]+)"', index))
-    assert {Path(name).name for name in checked} == {"page.js", "a.js", "a.css"}
+    assert {Path(name).name for name in checked} == {"page.js", "a.js", "b.js", "a.css"}
     for name, integrity in checked.items():
         assert integrity == integrity_of(folder / name)
     assert re.search(r'<link rel="icon" href="assets/page-[0-9a-f]{16}/icons/a\.svg">', index)

@@ -1,6 +1,5 @@
 // Shows what the worker's View and the shim say. Only what changed is written, so that screen readers hear each thing once.
 import { bytes, duration, texts } from "../texts.js";
-import { showRecordings } from "./recordings_view.js";
 
 const element = (id) => document.getElementById(id);
 
@@ -34,8 +33,6 @@ export function show(page, state, recorder) {
   setText("server-text", page.serverWords);
   element("server").dataset.kind = page.serverKind;
   element("recordings-section").hidden = !state.view;
-  element("recordings-empty").hidden = (state.view?.recordings.length ?? 0) > 0;
-  showRecordings(element("recordings"), state.view?.recordings ?? [], page.liveId);
 }
 
 export function showAttributes(page) {

@@ -1,46 +1,172 @@
-// The list of recordings: one row each, kept and changed in place, so that focus and scroll stay where they are.
+// The list of recordings: the worker's View and the server's pages as one. Rows stand in blocks; only blocks near what
+// is seen have their rows in the document, so thousands of recordings cost no more than a few screens of them.
+import { html, nothing, render } from "../lib/lit-html/lit-html.js";
+import { repeat } from "../lib/lit-html/directives/repeat.js";
 import { texts } from "../texts.js";
+import { rowTemplate, titleOf, whenOf } from "./row_view.js";
 
-const when = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const BLOCK_ROWS = 40;
+const ROW_PX = 76; // of a row that was never measured
+const MARGIN = "900px 0px"; // blocks this far from what is seen are made ready
 
-export function showRecordings(list, recordings, liveId) {
-  const ids = new Set(recordings.map((recording) => recording.recordingId));
-  const rows = new Map();
-  for (const row of [...list.children]) {
-    // Gone ones first: a row that has to be moved loses the keyboard's focus.
-    if (ids.has(row.dataset.recordingId)) rows.set(row.dataset.recordingId, row);
-    else row.remove();
+export class RecordingsView {
+  // `act(name, row)` carries out what a person does to a row; `wantMore()` asks for the server's next page.
+  constructor({ list, search, more, empty, act, wantMore }) {
+    Object.assign(this, { list, more, empty, act, wantMore });
+    this.listed = new Map(); // the server's rows, by recordingId
+    this.hasMore = true;
+    this.isWaiting = false; // the server does not answer
+    this.isAsked = false;
+    this.hidden = new Set(); // ids of rows that go unless somebody says Undo
+    this.renamed = new Map(); // titles given here, until a row has them
+    this.query = "";
+    this.blocks = [];
+    this.rows = [];
+    this.near = new IntersectionObserver((entries) => this.#onNear(entries), { rootMargin: MARGIN });
+    this.end = new IntersectionObserver(([{ isIntersecting }]) => this.#onEnd(isIntersecting), { rootMargin: MARGIN });
+    search.oninput = () => {
+      this.query = search.value.trim().toLocaleLowerCase();
+      this.#arrange();
+    };
   }
-  recordings.forEach((recording, index) => {
-    const row = rows.get(recording.recordingId) ?? makeRow(recording.recordingId);
-    if (list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
-    const isElsewhere = recording.isLive && recording.recordingId !== liveId;
-    const shown = JSON.stringify([recording, isElsewhere]);
-    if (row.shown === shown) return;
-    row.shown = shown;
-    fill(row, recording, isElsewhere);
-  });
-}
 
-function makeRow(recordingId) {
-  const row = document.getElementById("row").content.firstElementChild.cloneNode(true);
-  row.dataset.recordingId = recordingId;
-  return row;
-}
+  // The worker's message `listed`.
+  take({ rows, gone, hasMore, isWaiting }) {
+    for (const row of rows) this.listed.set(row.recordingId, row);
+    for (const id of gone) this.listed.delete(id);
+    Object.assign(this, { hasMore, isWaiting, isAsked: isWaiting });
+    this.#arrange();
+    if (this.isBegun) this.#watchEnd();
+  }
 
-function fill(row, recording, isElsewhere) {
-  const part = (name) => row.querySelector(`.row-${name}`);
-  const started = when.format(recording.startedAtMs);
-  const title = recording.title || started;
-  row.dataset.state = recording.state;
-  part("title").textContent = title;
-  part("facts").textContent = [recording.title ? started : "", texts.rowSizes(recording)].filter(Boolean).join(" · ");
-  part("state").textContent = isElsewhere ? texts.live : (texts.row[recording.state] ?? recording.state);
-  const problem = recording.problem || (recording.chunksParked ? texts.parked(recording.chunksParked) : "");
-  part("problem").textContent = problem;
-  part("problem").hidden = problem === "";
-  part("bar").value = recording.chunksAcknowledged / Math.max(1, recording.chunksSealed);
-  part("bar").hidden = recording.state !== "uploading";
-  part("delete").disabled = recording.isLive || recording.state === "deleting";
-  part("delete").setAttribute("aria-label", texts.deleteLabel(title));
+  show(recordings, liveId) {
+    if (recordings === this.recordings && liveId === this.liveId) return;
+    Object.assign(this, { recordings, liveId });
+    if (!this.isBegun) this.#watchEnd();
+    this.isBegun = true;
+    this.#arrange();
+  }
+
+  // A new worker lists from the beginning.
+  restart() {
+    Object.assign(this, { hasMore: true, isAsked: false, isBegun: false, recordings: null });
+  }
+
+  find(recordingId) {
+    return this.rows.find((row) => row.recordingId === recordingId);
+  }
+
+  hide(recordingId, isHidden) {
+    if (isHidden) this.hidden.add(recordingId);
+    else this.hidden.delete(recordingId);
+    this.#arrange();
+  }
+
+  edit(recordingId) {
+    this.editing = recordingId;
+    this.#arrange();
+    this.list.querySelector(".row-edit input")?.select();
+  }
+
+  // `title` is null when the person thought better of it; `isByKey`: the keyboard's place is the row's.
+  endEdit(row, title, isByKey = false) {
+    if (this.editing !== row.recordingId) return;
+    this.editing = null;
+    if (title && title !== row.title) {
+      this.renamed.set(row.recordingId, title);
+      this.act("renamed", { ...row, title });
+    }
+    this.#arrange();
+    if (isByKey) this.list.querySelector(`[data-recording-id="${row.recordingId}"] [data-act="rename"]`)?.focus();
+  }
+
+  refresh() {
+    this.#arrange();
+  }
+
+  #arrange() {
+    const here = new Map((this.recordings ?? []).map((row) => [row.recordingId, row]));
+    const all = [...here.values(), ...[...this.listed.values()].filter((row) => !here.has(row.recordingId))];
+    for (const [index, row] of all.entries()) {
+      if (this.renamed.get(row.recordingId) === row.title) this.renamed.delete(row.recordingId);
+      else if (this.renamed.has(row.recordingId)) all[index] = { ...row, title: this.renamed.get(row.recordingId) };
+    }
+    this.rows = all
+      .filter((row) => !this.hidden.has(row.recordingId) && this.#isSought(row))
+      .sort((a, b) => b.startedAtMs - a.startedAtMs || (a.recordingId < b.recordingId ? -1 : 1));
+    this.#fit();
+    this.blocks.forEach((block) => this.#fill(block));
+    // Nothing is said to be absent before the last page was looked through.
+    const isLooking = this.hasMore && !this.isWaiting && Boolean(this.query);
+    this.empty.hidden = this.rows.length > 0 || isLooking || (this.hasMore && !this.isWaiting && !this.query);
+    this.empty.textContent = this.query ? texts.list.noMatch(this.query) : texts.list.nothing;
+    this.more.hidden = !this.hasMore;
+    this.more.textContent = this.isWaiting ? texts.list.waiting : this.query ? texts.list.searching(this.listed.size) : texts.list.more;
+  }
+
+  #isSought(row) {
+    if (!this.query) return true;
+    return `${titleOf(row)} ${whenOf(row)} ${texts.row[row.state] ?? ""}`.toLocaleLowerCase().includes(this.query);
+  }
+
+  // As many blocks as the rows need.
+  #fit() {
+    const wanted = Math.ceil(this.rows.length / BLOCK_ROWS);
+    while (this.blocks.length > wanted) {
+      const gone = this.blocks.pop();
+      this.near.unobserve(gone.element);
+      gone.element.remove();
+    }
+    while (this.blocks.length < wanted) {
+      const element = document.createElement("div");
+      element.className = "rows-block";
+      element.role = "presentation";
+      this.list.append(element);
+      this.blocks.push({ element, index: this.blocks.length, isNear: this.blocks.length === 0, rowPx: ROW_PX });
+      this.near.observe(element);
+    }
+  }
+
+  #onNear(entries) {
+    for (const { target, isIntersecting } of entries) {
+      const block = this.blocks.find(({ element }) => element === target);
+      if (!block) continue;
+      block.isNear = isIntersecting || target.contains(document.activeElement);
+      this.#fill(block);
+    }
+  }
+
+  #fill(block) {
+    const rows = this.rows.slice(block.index * BLOCK_ROWS, (block.index + 1) * BLOCK_ROWS);
+    const { element } = block;
+    if (!block.isNear) {
+      if (element.childElementCount) block.rowPx = element.offsetHeight / element.childElementCount;
+      element.style.minHeight = `${block.rowPx * rows.length}px`;
+      render(nothing, element);
+      return;
+    }
+    element.style.minHeight = "";
+    const total = this.hasMore ? -1 : this.rows.length; // -1: not known yet
+    const make = (row, index) => rowTemplate(row, {
+      position: block.index * BLOCK_ROWS + index + 1,
+      total,
+      isElsewhere: row.isLive && row.recordingId !== this.liveId,
+      isEdited: row.recordingId === this.editing,
+      act: this.act,
+      endEdit: (title, isByKey) => this.endEdit(row, title, isByKey),
+    });
+    render(html`${repeat(rows, (row) => row.recordingId, make)}`, element);
+  }
+
+  // An observer speaks only when something changes; looked at anew, it speaks again.
+  #watchEnd() {
+    this.end.unobserve(this.more);
+    this.end.observe(this.more);
+  }
+
+  #onEnd(isNear) {
+    if (!this.hasMore || this.isAsked || !(isNear || this.query)) return;
+    this.isAsked = true;
+    this.wantMore();
+  }
 }
