@@ -29,12 +29,14 @@ class ErrorCode(StrEnum):
     RECORDING_UNKNOWN = "recording-unknown"
     CHUNK_UNKNOWN = "chunk-unknown"
     CERTIFICATE_UNKNOWN = "certificate-unknown"
+    MEDIA_UNKNOWN = "media-unknown"
     METHOD_NOT_ALLOWED = "method-not-allowed"
-    # 408, 413, 415
+    # 408, 413, 415, 416
     BODY_TOO_SLOW = "body-too-slow"
     CHUNK_TOO_LARGE = "chunk-too-large"
     BODY_TOO_LARGE = "body-too-large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
+    RANGE_NOT_SATISFIABLE = "range-not-satisfiable"
     # 409, 410: it contradicts what is held
     CHUNK_DIFFERS = "chunk-differs"
     CHUNK_DISPUTED = "chunk-disputed"
@@ -43,10 +45,12 @@ class ErrorCode(StrEnum):
     CHUNKS_MISSING = "chunks-missing"
     MANIFEST_DIFFERS = "manifest-differs"
     RECORDING_DELETED = "recording-deleted"
+    MEDIA_NOT_CONVERTIBLE = "media-not-convertible"
     # 429, 500, 503: not now
     TOO_MANY_REQUESTS = "too-many-requests"
     INTERNAL_ERROR = "internal-error"
     CHUNK_DAMAGED = "chunk-damaged"
+    MEDIA_DAMAGED = "media-damaged"
     OVERLOADED = "overloaded"
     DRAINING = "draining"
     BUCKET_UNAVAILABLE = "bucket-unavailable"
@@ -69,11 +73,13 @@ STATUS_OF_CODE: Final[dict[ErrorCode, int]] = {
     ErrorCode.RECORDING_UNKNOWN: 404,
     ErrorCode.CHUNK_UNKNOWN: 404,
     ErrorCode.CERTIFICATE_UNKNOWN: 404,
+    ErrorCode.MEDIA_UNKNOWN: 404,
     ErrorCode.METHOD_NOT_ALLOWED: 405,
     ErrorCode.BODY_TOO_SLOW: 408,
     ErrorCode.CHUNK_TOO_LARGE: 413,
     ErrorCode.BODY_TOO_LARGE: 413,
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: 415,
+    ErrorCode.RANGE_NOT_SATISFIABLE: 416,
     ErrorCode.CHUNK_DIFFERS: 409,
     ErrorCode.CHUNK_DISPUTED: 409,
     ErrorCode.RECORDING_DIFFERS: 409,
@@ -81,9 +87,11 @@ STATUS_OF_CODE: Final[dict[ErrorCode, int]] = {
     ErrorCode.CHUNKS_MISSING: 409,
     ErrorCode.MANIFEST_DIFFERS: 409,
     ErrorCode.RECORDING_DELETED: 410,
+    ErrorCode.MEDIA_NOT_CONVERTIBLE: 409,
     ErrorCode.TOO_MANY_REQUESTS: 429,
     ErrorCode.INTERNAL_ERROR: 500,
     ErrorCode.CHUNK_DAMAGED: 500,
+    ErrorCode.MEDIA_DAMAGED: 500,
     ErrorCode.OVERLOADED: 503,
     ErrorCode.DRAINING: 503,
     ErrorCode.BUCKET_UNAVAILABLE: 503,
@@ -144,15 +152,19 @@ def is_final(code: str) -> bool:
             | ErrorCode.RECORDING_UNKNOWN
             | ErrorCode.CHUNK_UNKNOWN
             | ErrorCode.CERTIFICATE_UNKNOWN
+            | ErrorCode.MEDIA_UNKNOWN
             | ErrorCode.METHOD_NOT_ALLOWED
             | ErrorCode.BODY_TOO_SLOW
             | ErrorCode.BODY_TOO_LARGE
             | ErrorCode.UNSUPPORTED_MEDIA_TYPE
+            | ErrorCode.RANGE_NOT_SATISFIABLE
             | ErrorCode.CHUNK_DISPUTED
             | ErrorCode.CHUNKS_MISSING
+            | ErrorCode.MEDIA_NOT_CONVERTIBLE
             | ErrorCode.TOO_MANY_REQUESTS
             | ErrorCode.INTERNAL_ERROR
             | ErrorCode.CHUNK_DAMAGED
+            | ErrorCode.MEDIA_DAMAGED
             | ErrorCode.OVERLOADED
             | ErrorCode.DRAINING
             | ErrorCode.BUCKET_UNAVAILABLE

@@ -29,6 +29,9 @@ LOOSE_BODY_MAX_BYTES: Final = 1 * MIB
 # chunkId of a loose chunk: 1-128 characters of 0x21-0x7E.
 LOOSE_CHUNK_ID_MAX_CHARS: Final = 128
 
+# The shape of a waveform, however long the recording: twice what a wide screen shows.
+PEAKS_MAX: Final = 2_000
+
 TITLE_MAX_CHARS: Final = 200
 MIME_TYPE_MAX_CHARS: Final = 255
 # Rows of one page of a listing.

@@ -46,6 +46,14 @@ class Ending(StrEnum):
     RECOVERED = "recovered"  # whoever found it after its tab had died
 
 
+class MediaState(StrEnum):
+    """What could be made of a complete recording's media."""
+
+    WHOLE = "whole"  # every run is in the file, to its end
+    PARTIAL = "partial"  # the best playable part; the detail says what is left out
+    UNPLAYABLE = "unplayable"  # nothing in it can be played; the original bytes are all there is
+
+
 class FindingKind(StrEnum):
     """One difference that an audit, a scrub or a read saw."""
 

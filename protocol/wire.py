@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Final
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from protocol import limits
-from protocol.states import ChunkState, Ending, RecordingState, Verification
+from protocol.states import ChunkState, Ending, MediaState, RecordingState, Verification
 
 # `$` alone would let a trailing line break pass, into a header or a comparison; `(?!\n)$` is the end in every dialect.
 Sha256Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$")]
@@ -58,6 +58,40 @@ class IndexGap(Struct, frozen=True, array_like=True):
     last: ChunkIndex
 
 
+class MediaStream(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One stream of a finished file; sizes in pixels, the rate in samples a second."""
+
+    kind: str  # audio or video
+    codec: str
+    width: int = 0
+    height: int = 0
+    sample_rate: int = 0
+    channels: int = 0
+
+
+class Media(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The finished file of a complete recording; one that is `unplayable` has no file, and `detail` says why."""
+
+    state: MediaState
+    detail: str = ""
+    mime_type: str = ""
+    size: int = 0
+    sha256: Sha256Hex | None = None
+    duration_s: float = 0.0
+    streams: list[MediaStream] = []
+    runs_left_out: list[RunNumber] = []  # their original bytes can still be had
+    has_peaks: bool = False
+    has_poster: bool = False
+    has_mp4: bool = False  # `?download=mp4` gives one without encoding anew
+
+
+class Peaks(Struct, frozen=True, kw_only=True):
+    """`GET /api/recordings/{id}/peaks`: the loudest moment, 0 to 255, of each of many equal parts of the duration."""
+
+    duration_s: float
+    peaks: Annotated[list[Annotated[int, Meta(ge=0, le=255)]], Meta(max_length=limits.PEAKS_MAX)]
+
+
 class Recording(Struct, frozen=True, kw_only=True):
     """What the server knows of one recording; `gaps` are indexes below the highest that it does not hold."""
 
@@ -72,6 +106,7 @@ class Recording(Struct, frozen=True, kw_only=True):
     wanted_count: int
     certified_at: Time | None = None
     gaps: list[IndexGap] = []
+    media: Media | UnsetType = UNSET  # there once it is made, soon after completion
 
 
 class RecordingPage(Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from server.parts import Parts, open_parts
 from server.problems import answer_problem
 from server.routes.chunks import chunk_routes
 from server.routes.loose_chunks import loose_chunk_routes
+from server.routes.media import media_routes
 from server.routes.page import page_routes
 from server.routes.recordings import recording_routes
 from server.routes.service import service_routes
@@ -23,6 +24,7 @@ from server.settings import Settings, read_settings
 ROUTES: Final[list[ControllerRouterHandler]] = [
     recording_routes,
     chunk_routes,
+    media_routes,
     loose_chunk_routes,
     *service_routes,
     *page_routes,
@@ -41,6 +43,8 @@ def create_app(settings: Settings, parts: Parts | None = None, metrics: Metrics 
             running = parts if parts is not None else await stack.enter_async_context(open_parts(settings, counters))
             app.state["parts"] = running
             watching = [asyncio.create_task(running.installation.watch()), asyncio.create_task(_keep_gauges(running))]
+            if settings.media_makers:
+                watching.append(asyncio.create_task(running.making.run()))
             try:
                 yield
             finally:

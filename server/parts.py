@@ -11,6 +11,10 @@ from server.ingest.group_ingest import GroupIngest
 from server.ingest.ingest import Ingest
 from server.ingest.waiting import Waiting
 from server.installation_watch import InstallationWatch
+from server.media.maker import Maker
+from server.media.making_loop import MakingLoop
+from server.media.mp4_copies import Mp4Copies
+from server.media.shelf import Shelf
 from server.metrics import Metrics
 from server.readiness import Readiness
 from server.recordings.completion import Completer
@@ -21,9 +25,11 @@ from server.recordings.verification import Verifier
 from server.settings import Settings
 from server.storage.blob_store import BlobStore
 from server.storage.ledger import Ledger
+from server.storage.media_ledger import MediaLedger
 from server.storage.minio_blob_store import MinioBlobStore
 from server.storage.postgres_connection import COMMIT_S
 from server.storage.postgres_ledger import PostgresLedger
+from server.storage.postgres_media_ledger import PostgresMediaLedger
 from server.storage.s3_client import PUT_S
 from server.version import SERVER_VERSION
 
@@ -46,6 +52,9 @@ class Parts:
     completer: Completer
     eraser: Eraser
     reader: Reader
+    shelf: Shelf
+    mp4_copies: Mp4Copies
+    making: MakingLoop
 
 
 def stop_worker() -> None:
@@ -56,6 +65,7 @@ def stop_worker() -> None:
 def build_parts(
     settings: Settings,
     ledger: Ledger,
+    media_ledger: MediaLedger,
     store: BlobStore,
     metrics: Metrics,
     stop_worker: Callable[[], None] = stop_worker,
@@ -64,6 +74,9 @@ def build_parts(
     installation = InstallationWatch(ledger, store)
     waiting = Waiting(bytes_max=settings.bytes_waiting_max, chunks_max=settings.chunks_waiting_max)
     verifier = Verifier(ledger, store, confirm_installation=installation.confirm)
+    reader = Reader(ledger, store, confirm_installation=installation.confirm)
+    shelf = Shelf(ledger, media_ledger, store, reader, confirm_installation=installation.confirm)
+    media_folder = settings.data_dir / "media"
     return Parts(
         settings=settings,
         metrics=metrics,
@@ -83,7 +96,15 @@ def build_parts(
         verifier=verifier,
         completer=Completer(ledger, store, verifier, server_version=SERVER_VERSION),
         eraser=Eraser(ledger, store),
-        reader=Reader(ledger, store, confirm_installation=installation.confirm),
+        reader=reader,
+        shelf=shelf,
+        mp4_copies=Mp4Copies(shelf, media_folder),
+        making=MakingLoop(
+            media_ledger,
+            media_folder,
+            lambda folder: Maker(media_ledger, store, reader, folder),
+            slots=settings.media_makers,
+        ),
     )
 
 
@@ -99,4 +120,4 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
             settings.bucket, threads=settings.flushes_in_flight_max + settings.puts_in_flight_max + _READING_THREADS
         )
         stack.push_async_callback(store.close)
-        yield build_parts(settings, ledger, store, metrics)
+        yield build_parts(settings, ledger, PostgresMediaLedger(ledger.connections), store, metrics)

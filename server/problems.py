@@ -49,7 +49,7 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
         chunks=refusal.chunks[:PROBLEM_CHUNKS_MAX],
         request_id=request_id_of(request.scope),
     )
-    headers = dict(error.headers or {}) if isinstance(error, MethodNotAllowedException) else {}
+    headers = dict(error.headers or {}) if isinstance(error, MethodNotAllowedException) else refusal.headers
     if refusal.retry_after_s is not None:
         headers["retry-after"] = str(refusal.retry_after_s)
     if refusal.closes_connection:

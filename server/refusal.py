@@ -3,7 +3,7 @@
 It knows no HTTP; server/problems.py renders it as `application/problem+json`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from protocol.errors import ErrorCode
 
@@ -12,7 +12,7 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
     """What was wrong and expected (`detail`), what to do next (`next_step`), and the chunk indexes concerned.
 
     `retry_after_s` becomes `Retry-After`, for codes that ask to come back later. `closes_connection`:
-    what is still coming of the body is not worth reading.
+    what is still coming of the body is not worth reading. `headers` are those that the code asks for.
     """
 
     def __init__(
@@ -24,6 +24,7 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
         chunks: Sequence[int] = (),
         retry_after_s: int | None = None,
         closes_connection: bool = False,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
@@ -32,3 +33,4 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
         self.chunks = list(chunks)
         self.retry_after_s = retry_after_s
         self.closes_connection = closes_connection
+        self.headers = dict(headers or {})

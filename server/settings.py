@@ -76,6 +76,7 @@ SETTINGS: Final = (
     Setting("HOLDFAST_CHUNKS_WAITING_MAX", whole_number(1, 1_000_000), "4096", "bodies that it holds; past it 503"),
     Setting("HOLDFAST_DRAIN_S", seconds(0, 600), "25", "how long a stop waits for requests under way"),
     Setting("HOLDFAST_GRACE_S", seconds(60, 7 * 86_400), "900", "age below which an audit touches no object"),
+    Setting("HOLDFAST_MEDIA_MAKERS", whole_number(0, 64), "1", "finished files that a machine makes at once; 0: none"),
     Setting("HOLDFAST_WEB_DIR", parse_path, str(_WEB_DIR), "the built page"),
     Setting("HOLDFAST_LOG_FORMAT", one_of("auto", "json", "human"), "auto", "auto: human on a terminal, else JSON"),
     Setting("HOLDFAST_LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info", "the least level that is shown"),
@@ -101,6 +102,7 @@ class Settings:
     chunks_waiting_max: int
     drain_s: float
     grace_s: float
+    media_makers: int
     web_dir: Path
     log_format: str
     log_level: str
@@ -139,6 +141,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         chunks_waiting_max=values["HOLDFAST_CHUNKS_WAITING_MAX"],
         drain_s=values["HOLDFAST_DRAIN_S"],
         grace_s=values["HOLDFAST_GRACE_S"],
+        media_makers=values["HOLDFAST_MEDIA_MAKERS"],
         web_dir=values["HOLDFAST_WEB_DIR"],
         log_format=values["HOLDFAST_LOG_FORMAT"],
         log_level=values["HOLDFAST_LOG_LEVEL"],

@@ -4,8 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from uuid import UUID
 
+import msgspec
+from msgspec import UNSET
+
 from protocol.states import RecordingState
-from protocol.wire import IndexGap, Recording
+from protocol.wire import IndexGap, Media, Recording
 from server.refusals import absent_recording
 from server.storage.ledger import Ledger, StoredRecording
 
@@ -47,4 +50,5 @@ def describe_recording(recording: StoredRecording, gaps: Sequence[IndexGap] = ()
         wanted_count=recording.wanted_count,
         certified_at=recording.certified_at,
         gaps=list(gaps),
+        media=UNSET if recording.media is None else msgspec.json.decode(recording.media, type=Media),
     )

@@ -64,6 +64,17 @@ def read_run(request: AnyRequest) -> int:
     return int(text)
 
 
+def read_number(text: str, name: str, least: int, most: int) -> int:
+    """A number of the query. Raises `Refusal` (invalid-request)."""
+    if _NUMBER.fullmatch(text) is None or not least <= int(text) <= most:
+        raise Refusal(
+            ErrorCode.INVALID_REQUEST,
+            f"{name} is {text[:32]!r}; expected a whole number from {least} to {most}",
+            next_step=f"Leave {name} out, or send such a number.",
+        )
+    return int(text)
+
+
 def read_page(request: AnyRequest) -> tuple[str | None, int]:
     """(cursor, limit) of a listing. Raises `Refusal` (invalid-request)."""
     query = request.query_params

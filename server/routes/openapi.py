@@ -25,9 +25,12 @@ _BODY: Final = (*_STORES, C.BODY_INCOMPLETE, C.BODY_TOO_SLOW, C.OVERLOADED, C.DR
 _JSON: Final = (*_BODY, C.INVALID_JSON, C.INVALID_REQUEST, C.BODY_TOO_LARGE)
 _ID: Final = (C.INVALID_RECORDING_ID, C.RECORDING_DELETED)
 _RECORDING: Final = (*_ID, C.RECORDING_UNKNOWN)
+_MEDIA: Final = (C.MEDIA_UNKNOWN, C.MEDIA_DAMAGED, C.RANGE_NOT_SATISFIABLE)
 _CHUNK: Final = (C.CHUNK_DIFFERS, C.CHUNK_DISPUTED, C.CHUNK_EMPTY)
 
 BYTES: Final = "application/octet-stream"
+ANY_MEDIA: Final = "video/*"
+_RANGE: Final = ("Range", "If-Range", "If-None-Match")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,40 @@ CALLS: Final = (
         "A chunk's bytes, their digest checked",
         {200: BYTES},
         (*_STORES, *_RECORDING, C.INVALID_CHUNK_INDEX, C.CHUNK_UNKNOWN, C.CHUNK_DAMAGED, C.CHUNK_DISPUTED),
+    ),
+    Call(
+        "GET",
+        f"{_R}/media",
+        "The recording to be played: a seekable file once it is complete, before that the bytes so far",
+        {200: ANY_MEDIA, 206: ANY_MEDIA, 304: None},
+        (
+            *_STORES,
+            *_RECORDING,
+            *_MEDIA,
+            C.INVALID_REQUEST,
+            C.CHUNK_DAMAGED,
+            C.CHUNK_DISPUTED,
+            C.MEDIA_NOT_CONVERTIBLE,
+            C.OVERLOADED,
+        ),
+        headers=_RANGE,
+        query=("download", "run", "chunks"),
+    ),
+    Call(
+        "GET",
+        f"{_R}/peaks",
+        "The shape of its sound",
+        {200: wire.Peaks, 206: BYTES, 304: None},
+        (*_STORES, *_RECORDING, *_MEDIA),
+        headers=_RANGE,
+    ),
+    Call(
+        "GET",
+        f"{_R}/poster",
+        "One of its pictures",
+        {200: "image/jpeg", 206: "image/jpeg", 304: None},
+        (*_STORES, *_RECORDING, *_MEDIA),
+        headers=_RANGE,
     ),
     Call(
         "POST",
@@ -233,10 +270,10 @@ def _reference(kind: type) -> dict[str, str]:
 
 
 def _parameter(name: str, place: str) -> dict[str, Any]:
-    is_number = name in ("chunk_index", "limit", "Chunk-Run")
+    is_number = name in ("chunk_index", "limit", "run", "chunks", "Chunk-Run")
     return {
         "name": name,
         "in": place,
-        "required": place != "query",
+        "required": place != "query" and name not in _RANGE,
         "schema": {"type": "integer", "minimum": 0} if is_number else {"type": "string"},
     }

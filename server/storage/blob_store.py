@@ -10,6 +10,7 @@ Every adapter keeps this contract, and one suite (tests/contracts/test_blob_stor
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final, Protocol
 
 # What S3 lists in one answer.
@@ -55,6 +56,13 @@ class BlobStore(Protocol):
         """Store the whole body under a new key and return its ETag (without quotes).
 
         One attempt, bounded by the adapter's put timeout; no hidden retries.
+        """
+        ...
+
+    async def put_file(self, key: str, path: Path) -> str:
+        """As `put`, of a file of any length, of which a bounded part is in memory at a time.
+
+        It may arrive in parts; none of it can be read before all of it is stored.
         """
         ...
 

@@ -20,6 +20,8 @@ CHUNKS_PREFIX: Final = "chunks/"
 PACKS_PREFIX: Final = "packs/"
 RECORDINGS_PREFIX: Final = "recordings/"
 VOIDS_PREFIX: Final = "voids/"
+# What is made of a complete recording; the list grows with the containers that can be written.
+MEDIA_NAMES: Final = frozenset({"media.json", "media.webm", "media.mp4", "media.mkv", "peaks.json", "poster.jpg"})
 # Written at each start, so that the first chunk finds the store warm; a later start removes it.
 PROBES_PREFIX: Final = "probes/"
 
@@ -29,6 +31,7 @@ _CHUNK: Final = re.compile(rf"chunks/({_UUID})/([0-9]{{8}})-([0-9]{{4}})-([0-9a-
 _PACK: Final = re.compile(rf"packs/[0-9]{{4,}}/[0-9]{{2}}/[0-9]{{2}}/({_UUID})\.pack", re.ASCII)
 _DOCUMENT: Final = re.compile(rf"recordings/({_UUID})/(recording|certificate|deleted)\.json", re.ASCII)
 _TITLE: Final = re.compile(rf"recordings/({_UUID})/titles/({_UUID})\.json", re.ASCII)
+_MEDIA: Final = re.compile(rf"recordings/({_UUID})/media/({_UUID})/([a-z0-9.]+)", re.ASCII)
 _VOID: Final = re.compile(rf"voids/({_UUID})\.json", re.ASCII)
 _PROBE: Final = re.compile(rf"probes/({_UUID})", re.ASCII)
 
@@ -148,6 +151,29 @@ class TitleKey:
 
 
 @dataclass(frozen=True, slots=True)
+class MediaKey:
+    """A file of one making of a recording's media: `media.json`, stored last, lists the others (docs/decisions/).
+
+    Another making has another media_id, so that no key is written twice; the ledger says which one counts.
+    """
+
+    recording_id: UUID
+    media_id: UUID
+    name: str
+
+    def __post_init__(self) -> None:
+        _check_uuid7("a recording id", self.recording_id)
+        _check_uuid7("a media id", self.media_id)
+        if self.name not in MEDIA_NAMES:
+            raise ValueError(f"{self.name!r} is no file of a recording's media")
+
+    @property
+    def text(self) -> str:
+        """The key; a recording's makings are listed in order of their ids."""
+        return f"{media_prefix(self.recording_id)}{self.media_id}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class VoidKey:
     """Entries of that object which lost a race and must never be adopted."""
 
@@ -185,7 +211,16 @@ class InstallationKey:
 
 
 BucketKey = (
-    ChunkKey | PackKey | RecordingKey | CertificateKey | TombstoneKey | TitleKey | VoidKey | ProbeKey | InstallationKey
+    ChunkKey
+    | PackKey
+    | RecordingKey
+    | CertificateKey
+    | TombstoneKey
+    | TitleKey
+    | MediaKey
+    | VoidKey
+    | ProbeKey
+    | InstallationKey
 )
 
 
@@ -202,6 +237,11 @@ def recording_prefix(recording_id: UUID) -> str:
 def titles_prefix(recording_id: UUID) -> str:
     """Where a recording's later titles lie."""
     return f"{recording_prefix(recording_id)}titles/"
+
+
+def media_prefix(recording_id: UUID) -> str:
+    """Where the files lie that were made of a recording; it goes with the recording's own prefix."""
+    return f"{recording_prefix(recording_id)}media/"
 
 
 def parse_key(text: str) -> BucketKey:
@@ -227,6 +267,8 @@ def _match(text: str) -> BucketKey | None:
         return _KEY_OF_DOCUMENT[found[2]](UUID(found[1]))
     if found := _TITLE.fullmatch(text):
         return TitleKey(UUID(found[1]), UUID(found[2]))
+    if found := _MEDIA.fullmatch(text):
+        return MediaKey(UUID(found[1]), UUID(found[2]), found[3])
     if found := _VOID.fullmatch(text):
         return VoidKey(UUID(found[1]))
     if found := _PROBE.fullmatch(text):

@@ -153,6 +153,7 @@ class StoredRecording:
     byte_count: int
     wanted_count: int
     certified_at: datetime | None
+    media: bytes | None = None  # the summary of its finished file (server/storage/media_ledger.py)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,13 @@ It is stricter than a real store in one point: a second put of other bytes under
 programmer's error (I11) and raises, where a real store would silently replace the object.
 """
 
+import asyncio
 import hashlib
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from server.storage.blob_store import LIST_PAGE_MAX, BlobInfo, BlobNotFoundError
 
@@ -33,6 +35,9 @@ class MemoryBlobStore:
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
         self._blobs[key] = _Blob(bytes(body), BlobInfo(key, len(body), etag, self._now()))
         return etag
+
+    async def put_file(self, key: str, path: Path) -> str:
+        return await self.put(key, await asyncio.to_thread(path.read_bytes))
 
     async def get(self, key: str) -> bytes:
         return self._find(key).body

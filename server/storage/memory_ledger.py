@@ -108,7 +108,7 @@ class MemoryLedger:
         if row.tombstone is not None:
             return row.tombstone
         row.state, row.tombstone = RecordingState.DELETED, tombstone
-        row.title = row.document = row.certificate = row.certified_at = None
+        row.title = row.document = row.certificate = row.certified_at = row.media = None
         for object_id in self.chunks.remove_recording(recording_id):
             held = self.objects[object_id]
             held.has_waste = True
@@ -265,6 +265,7 @@ class MemoryLedger:
             byte_count=sum(chunk.size for chunk in rows),
             wanted_count=_count_wanted(rows),
             certified_at=row.certified_at,
+            media=None if row.media is None else row.media.summary,
         )
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from protocol.states import FindingKind, RecordingState
 from server.storage.ledger import StoredChunk, StoredObject
+from server.storage.media_ledger import StoredMedia
 
 ChunkKey = tuple[UUID, int]
 
@@ -27,6 +28,7 @@ class RecordingRow:
     certified_chunks: int = 0
     is_certificate_stored: bool = False
     tombstone: bytes | None = None
+    media: StoredMedia | None = None
 
 
 @dataclass(slots=True)

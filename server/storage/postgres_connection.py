@@ -43,6 +43,8 @@ _SETTLE_PAUSE_S: Final = 0.1
 _SELECT_XID: Final = "select pg_current_xact_id_if_assigned()::text"
 _SELECT_STATUS: Final = "select pg_xact_status(%s::text::xid8)"
 
+_TRY_SESSION_LOCK: Final = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
+
 _SESSION_OPTIONS: Final = " ".join(
     f"-c {name}={value}"
     for name, value in {
@@ -128,6 +130,23 @@ class PostgresConnections:
                 await _roll_back(connection)
                 raise
             await self._commit(transaction)
+
+    @asynccontextmanager
+    async def session_lock(self, name: str) -> AsyncIterator[bool]:
+        """Whether the database's advisory lock of that name is ours, on a connection of its own, for the block.
+
+        It ends with the connection, so it may save work and never keep anything safe.
+        """
+        try:
+            connection = await AsyncConnection.connect(self._conninfo, autocommit=True)
+        except (psycopg.Error, OSError) as error:
+            raise translate_error(error) from error
+        async with connection:
+            try:
+                rows = await _fetch(connection, _TRY_SESSION_LOCK, (name,))
+            except (psycopg.Error, OSError) as error:
+                raise translate_error(error) from error
+            yield bool(rows[0][0])
 
     @asynccontextmanager
     async def _take(self) -> AsyncIterator[AsyncConnection]:

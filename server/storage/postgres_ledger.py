@@ -46,6 +46,11 @@ class PostgresLedger:
         await connections.open()
         return cls(connections)
 
+    @property
+    def connections(self) -> PostgresConnections:
+        """For the other ports to the same database."""
+        return self._connections
+
     async def close(self) -> None:
         await self._connections.close()
 

@@ -21,7 +21,7 @@ _INSERT_INSTALLATION: Final = "insert into installation (installation_id) values
 # The id at the first place is the cursor; counts come from the chunks' primary key.
 _RECORDING: Final = """
     select r.recording_id, r.mime_type, r.title, r.started_at, r.registered_at, r.state,
-        c.chunk_count, c.byte_count, c.wanted_count, r.certified_at
+        c.chunk_count, c.byte_count, c.wanted_count, r.certified_at, r.media
     from recordings as r
     cross join lateral (
         select count(*) as chunk_count, coalesce(sum(size), 0)::int8 as byte_count,
@@ -62,7 +62,8 @@ _LOCK_TOMBSTONE: Final = "select tombstone from recordings where recording_id = 
 # What the user deleted is erased here at once; the objects follow by I11.
 _SET_DELETED: Final = """
     update recordings set state = 'deleted', tombstone = %s, deleted_at = now(), title = null, document = null,
-        certificate = null, certified_at = null, certified_chunks = null, certificate_stored_at = null
+        certificate = null, certified_at = null, certified_chunks = null, certificate_stored_at = null,
+        media_id = null, media = null
     where recording_id = %s
 """
 # In key order, so that two deletes that share packs wait for each other; the second then sees the first's rows gone.

@@ -29,7 +29,7 @@ def read_located_row(row: tuple[Any, ...]) -> LocatedChunk:
 
 
 def read_recording_row(row: tuple[Any, ...]) -> StoredRecording:
-    """recording_id, mime_type, title, started_at, registered_at, state, three counts, certified_at."""
+    """recording_id, mime_type, title, started_at, registered_at, state, three counts, certified_at, media."""
     return StoredRecording(
         recording_id=row[0],
         mime_type=row[1],
@@ -41,4 +41,5 @@ def read_recording_row(row: tuple[Any, ...]) -> StoredRecording:
         byte_count=row[7],
         wanted_count=row[8],
         certified_at=row[9],
+        media=None if row[10] is None else bytes(row[10]),
     )

@@ -3,12 +3,14 @@
 import asyncio
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from server.storage.blob_store import LIST_PAGE_MAX, BlobNotFoundError, BlobStore
 
 KEY = "chunks/0190163d-8694-7000-8000-000000000001/00000000-0000-" + "ab" * 32 + "-0190163d-8694-7000-8000-000000000002"
+MEDIA_KEY = "recordings/0190163d-8694-7000-8000-000000000001/media/0190163d-8694-7000-8000-00000000000a/media.webm"
 
 # Every form of key that the server makes (docs/FORMATS.md), in byte order.
 KEYS = sorted(
@@ -22,6 +24,8 @@ KEYS = sorted(
         "packs/2026/12/01/0190163d-8694-7000-8000-000000000007.pack",
         "recordings/0190163d-8694-7000-8000-000000000001/certificate.json",
         "recordings/0190163d-8694-7000-8000-000000000001/deleted.json",
+        "recordings/0190163d-8694-7000-8000-000000000001/media/0190163d-8694-7000-8000-00000000000a/media.json",
+        "recordings/0190163d-8694-7000-8000-000000000001/media/0190163d-8694-7000-8000-00000000000a/media.webm",
         "recordings/0190163d-8694-7000-8000-000000000001/recording.json",
         "recordings/0190163d-8694-7000-8000-000000000001/titles/0190163d-8694-7000-8000-000000000008.json",
         "recordings/0190163d-8694-7000-8000-000000000009/recording.json",
@@ -40,6 +44,21 @@ async def test_get_gives_exactly_the_bytes_of_put(blob_store: BlobStore, size: i
     body = os.urandom(size)
     await blob_store.put(KEY, body)
     assert await blob_store.get(KEY) == body
+
+
+@pytest.mark.parametrize(
+    "size", [0, 1, 8 * 1024 * 1024, 20 * 1024 * 1024 + 7], ids=["empty", "tiny", "a part", "parts"]
+)
+async def test_get_gives_exactly_the_bytes_of_a_file(blob_store: BlobStore, tmp_path: Path, size: int) -> None:
+    body = os.urandom(size)
+    (tmp_path / "file").write_bytes(body)
+    etag = await blob_store.put_file(MEDIA_KEY, tmp_path / "file")
+    assert await blob_store.get(MEDIA_KEY) == body
+    described = await blob_store.head(MEDIA_KEY)
+    assert described is not None
+    assert (described.size, described.etag) == (size, etag)
+    if size:
+        assert await blob_store.get_range(MEDIA_KEY, size - 1, 10) == body[-1:]
 
 
 async def test_an_object_without_bytes_is_an_object(blob_store: BlobStore) -> None:

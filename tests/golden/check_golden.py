@@ -51,8 +51,9 @@ def spell_out(value: Any) -> Any:
     """A decoded value in words of JSON that show its Python type: ids as hex, times as microseconds since 1970."""
     match value:
         case msgspec.Struct():
-            fields = {name: spell_out(getattr(value, name)) for name in value.__struct_fields__}
-            return {"struct": type(value).__name__, **fields}
+            fields = {name: getattr(value, name) for name in value.__struct_fields__}
+            said = {name: spell_out(field) for name, field in fields.items() if field is not msgspec.UNSET}
+            return {"struct": type(value).__name__, **said}
         case UUID():
             return {"uuid": value.hex}
         case datetime():

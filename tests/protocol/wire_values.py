@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from protocol import limits, wire
 from protocol.errors import Problem
 from protocol.ids import make_uuid7
-from protocol.states import ChunkState, Ending, RecordingState, Verification
+from protocol.states import ChunkState, Ending, MediaState, RecordingState, Verification
 
 offsets = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 times = st.datetimes(
@@ -38,6 +39,23 @@ registrations = st.builds(
     started_at=times,
     title=st.none() | titles,
 )
+streams = st.builds(
+    wire.MediaStream, kind=texts, codec=texts, width=counts, height=counts, sample_rate=counts, channels=counts
+)
+media = st.builds(
+    wire.Media,
+    state=st.sampled_from(MediaState),
+    detail=texts,
+    mime_type=texts,
+    size=counts,
+    sha256=st.none() | digests,
+    duration_s=st.floats(0, 1e9),
+    streams=st.lists(streams, max_size=2),
+    runs_left_out=st.lists(runs, max_size=2),
+    has_peaks=st.booleans(),
+    has_poster=st.booleans(),
+    has_mp4=st.booleans(),
+)
 gaps = st.builds(wire.IndexGap, first=indexes, last=indexes)
 recordings = st.builds(
     wire.Recording,
@@ -52,6 +70,7 @@ recordings = st.builds(
     wanted_count=counts,
     certified_at=st.none() | times,
     gaps=st.lists(gaps, max_size=3),
+    media=st.just(UNSET) | media,
 )
 rows = st.builds(
     wire.ChunkRow,
@@ -102,6 +121,9 @@ problems = st.builds(
 
 every_struct = st.one_of(
     registrations,
+    streams,
+    media,
+    st.builds(wire.Peaks, duration_s=st.floats(0, 1e9), peaks=st.lists(st.integers(0, 255), max_size=3)),
     st.builds(wire.RecordingTitle, title=titles),
     recordings,
     st.builds(wire.RecordingPage, recordings=st.lists(recordings, max_size=2), next_cursor=st.none() | texts),

@@ -17,6 +17,11 @@ from server.settings import Settings
 from server.storage.blob_store import BlobStore
 from server.storage.keys import new_uuid7
 from server.storage.ledger import Ledger, StoredChunk
+from server.storage.media_ledger import MediaLedger
+from server.storage.memory_ledger import MemoryLedger
+from server.storage.memory_media_ledger import MemoryMediaLedger
+from server.storage.postgres_ledger import PostgresLedger
+from server.storage.postgres_media_ledger import PostgresMediaLedger
 
 ORIGIN = "http://localhost:3000"
 
@@ -59,10 +64,18 @@ class Stack:
         return await self.ledger.list_chunks(recording_id or self.recording_id, after_index=-1, limit=1_000)
 
 
+def media_ledger_of(ledger: Ledger) -> MediaLedger:
+    """The media ledger of the same database, or of the same memory."""
+    if isinstance(ledger, MemoryLedger):
+        return MemoryMediaLedger(ledger)
+    assert isinstance(ledger, PostgresLedger)
+    return PostgresMediaLedger(ledger.connections)
+
+
 @asynccontextmanager
 async def running_stack(settings: Settings, ledger: Ledger, store: BlobStore) -> AsyncIterator[Stack]:
     """The application with its lifespan over these stores, which already belong together."""
-    parts = build_parts(settings, ledger, store, Metrics(), stop_worker=lambda: None)
+    parts = build_parts(settings, ledger, media_ledger_of(ledger), store, Metrics(), stop_worker=lambda: None)
     app = create_app(settings, parts)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
     async with _running(app), httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:

@@ -107,10 +107,11 @@ def find_misnamed_adapters(source: str, stem: str, ports: dict[str, str]) -> lis
     for node in ast.parse(source).body:
         if not isinstance(node, ast.ClassDef) or any(_name_of(base) == "Protocol" for base in node.bases):
             continue
-        for suffix, file_suffix in ports.items():
-            technology = node.name.removesuffix(suffix)
-            if technology not in (node.name, "") and stem != f"{technology.lower()}_{file_suffix}":
-                found.append(f"line {node.lineno}: {node.name} belongs into {technology.lower()}_{file_suffix}.py")
+        # A MediaLedger is a port of its own, and no Ledger of a technology named Media.
+        suffix = max((port for port in ports if node.name.endswith(port)), key=len, default=node.name)
+        technology = node.name.removesuffix(suffix)
+        if technology and stem != (name := f"{technology.lower()}_{ports[suffix]}"):
+            found.append(f"line {node.lineno}: {node.name} belongs into {name}.py")
     return found
 
 

@@ -20,7 +20,7 @@ from tests.tidy.source_files import list_python, read
 
 Rule = Callable[[str, str], list[str]]  # (source, dotted module) -> what is wrong
 
-STORAGE_PORTS = {"BlobStore": "blob_store", "Ledger": "ledger"}
+STORAGE_PORTS = {"BlobStore": "blob_store", "Ledger": "ledger", "MediaLedger": "media_ledger"}
 
 
 def check_protocol(source: str, module: str) -> list[str]:
@@ -61,6 +61,10 @@ def check_knows_neither_http_nor_sql(source: str, module: str) -> list[str]:
     return found + find_forbidden_imports(source, module, DATABASE_MODULES | BUCKET_MODULES) + find_sql(source)
 
 
+def check_no_libav(source: str, module: str) -> list[str]:
+    return find_forbidden_imports(source, module, {"av"})
+
+
 def check_storage(source: str, module: str) -> list[str]:
     above = {"litestar", "uvicorn", "server.routes", "server.ingest", "server.recordings", "server.app", "server.cli"}
     stem = module.rpartition(".")[2]
@@ -78,6 +82,8 @@ RULES: dict[str, tuple[list[str], list[str], Rule]] = {
     "routes hold no SQL": (["server/routes/"], [], check_routes),
     "ingest knows no HTTP and no SQL": (["server/ingest/"], [], check_knows_neither_http_nor_sql),
     "recordings knows no HTTP and no SQL": (["server/recordings/"], [], check_knows_neither_http_nor_sql),
+    "media knows no HTTP and no SQL": (["server/media/"], [], check_knows_neither_http_nor_sql),
+    "libav runs in its child process only": (["server/"], ["server/media/libav/"], check_no_libav),
     "storage is below everything and named after its technology": (["server/storage/"], [], check_storage),
 }
 
@@ -134,6 +140,8 @@ def test_every_module_keeps_the_rule(name: str) -> None:
         (check_knows_no_http, "server.ingest.planted", "from .. import app"),
         (check_knows_neither_http_nor_sql, "server.recordings.planted", "import starlette.requests"),
         (check_knows_neither_http_nor_sql, "server.recordings.planted", "Q = 'update recordings set title = %s'"),
+        (check_no_libav, "server.media.planted", "import av"),
+        (check_no_libav, "server.media.planted", "from av.error import FFmpegError"),
         (check_storage, "server.storage.planted", "from server.ingest import order"),
         (check_storage, "server.storage.bucket", "class MinioBlobStore: ..."),
         (check_storage, "server.storage.postgres_rows", "class PostgresLedger(Base): ..."),

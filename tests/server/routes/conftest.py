@@ -16,7 +16,13 @@ from tests.server.stack import Stack, running_stack
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return read_settings({"HOLDFAST_WEB_DIR": str(tmp_path / "dist"), "HOLDFAST_DATA_DIR": str(tmp_path / "data")})
+    return read_settings(
+        {
+            "HOLDFAST_WEB_DIR": str(tmp_path / "dist"),
+            "HOLDFAST_DATA_DIR": str(tmp_path / "data"),
+            "HOLDFAST_MEDIA_MAKERS": "0",  # tests of media say themselves when it is made
+        }
+    )
 
 
 @pytest.fixture
