@@ -21,7 +21,7 @@ _CHUNK_KEY: Final = re.compile(r"chunks/([0-9a-f-]{36})/(\d{8})-(\d{4})-([0-9a-f
 _PACK_KEY: Final = re.compile(r"packs/\d{4}/\d\d/\d\d/[0-9a-f-]{36}\.pack")
 # What else FORMATS.md names; it holds no chunks.
 _OTHER_KEY: Final = re.compile(
-    r"holdfast\.json|recordings/[0-9a-f-]{36}/[a-z0-9/-]+\.json|voids/[0-9a-f-]{36}\.json|probes/[0-9a-f-]{36}"
+    r"holdfast\.json|recordings/[0-9a-f-]{36}/[a-z0-9/-]+\.(?:json|webm|mp4|mkv|jpg)|voids/[0-9a-f-]{36}\.json|probes/[0-9a-f-]{36}"
 )
 _PACK_HEAD: Final = struct.pack(">8sHH", b"HFPACK\r\n", 1, 0)
 _PACK_FOOT: Final = struct.Struct(">QI32s8s")

@@ -1,5 +1,6 @@
 """Reads a run from end to end without decoding: what streams it has, how long it is, and where it is broken."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     AnyPacket = Packet[Any]
 else:  # generic in its stubs only
     AnyPacket = Packet
+# libav's complaints are counted here and shown to nobody else: they quote what a stranger sent.
+av.logging.set_level(av.logging.ERROR)
+logging.getLogger("libav").addHandler(logging.NullHandler())
+logging.getLogger("libav").propagate = False
+
 StreamKey = tuple[str, int]  # audio or video, and its place among those
 
 

@@ -1,12 +1,10 @@
 """The steps of a making as the child runs them: files in, files out, and a JSON that says what became of it."""
 
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import av.logging
 import msgspec
 from av.error import FFmpegError
 
@@ -51,8 +49,3 @@ def _write(path: Path, body: bytes) -> None:
 
 
 STEPS: Final[dict[str, Callable[[Path], None]]] = {"join": join_runs, "picture": make_pictures, "mp4": make_mp4}
-
-# libav's complaints are counted (scanning.py) and shown to nobody else: they quote what a stranger sent.
-av.logging.set_level(av.logging.ERROR)
-logging.getLogger("libav").addHandler(logging.NullHandler())
-logging.getLogger("libav").propagate = False
