@@ -9,7 +9,7 @@ python := .venv/bin/python
 # Where set-up puts node and npm on a machine that has none.
 export PATH := $(CURDIR)/.build/node/bin:$(PATH)
 
-.PHONY: help run dev test build check bench load migrate db-shell lock clean
+.PHONY: help run dev test build check bench bench-media load migrate db-shell lock clean
 
 help: ## List these words
 	@echo 'Holdfast: a browser recorder that does not lose anything.'
@@ -40,6 +40,10 @@ check: ## Format, lint, strict types, SQL lint, JavaScript syntax
 bench: ## Small benchmarks beside the bare bucket; result in loadtest/results/
 	@$(setup) test page
 	@$(python) -m loadtest.bench
+
+bench-media: ## How long a finished file takes, in how much memory, and how soon its middle plays (MINUTES=)
+	@$(setup) test
+	@$(python) -m loadtest.media_bench
 
 load: ## The assignment's load test on a fresh server, then the byte-level check (RATE=, DURATION=)
 	@$(setup) test page

@@ -1,0 +1,219 @@
+"""`make bench-media`: how long a finished file takes, in how much memory, and how soon one hears its middle.
+
+Two recordings on one fresh server, a short one and a long one of the same kind: what grows with the
+length shows by itself. The media is a real codec's packets (Opus), written as a browser writes them.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import av
+import httpx
+import psutil
+
+from loadtest.k6_run import LoadError
+from loadtest.machine import describe_machine
+from loadtest.served import Served, serve
+from server.storage.keys import new_uuid7
+from tests.server.media.recorded import record_in_pieces
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+MINUTES_SHORT: Final = 10
+MINUTES_DEFAULT: Final = 120
+SECONDS_A_CHUNK: Final = 2  # as a browser seals them
+_SENDERS: Final = 4
+_SAMPLE_S: Final = 0.1
+_MADE_S_MAX: Final = 1_800
+_SEEK_SHARES: Final = (0.5, 0.99, 0.25, 0.75)
+# By a part of their command lines.
+_WATCHED: Final = {"API process": "server.worker_process", "libav child": "server.media.libav.child"}
+
+
+@dataclass
+class MemoryWatch(threading.Thread):
+    """The largest resident memory of each kind of process below `root_pid`, in bytes, until `finish`."""
+
+    root_pid: int
+    largest: dict[str, int] = field(default_factory=dict)
+    _is_over: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        super().__init__(daemon=True)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def run(self) -> None:
+        root = psutil.Process(self.root_pid)
+        while not self._is_over.wait(_SAMPLE_S):
+            for process in root.children(recursive=True):
+                with suppress(psutil.Error):
+                    command = " ".join(process.cmdline())
+                    for kind, mark in _WATCHED.items():
+                        if mark in command:
+                            self.largest[kind] = max(self.largest.get(kind, 0), process.memory_info().rss)
+
+    def finish(self) -> dict[str, int]:
+        """Stop looking; what was seen."""
+        self._is_over.set()
+        self.join()
+        return self.largest
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One recording's figures."""
+
+    minutes: int
+    byte_count: int
+    chunk_count: int
+    made_s: float
+    duration_error_s: float
+    memory: dict[str, int]
+    seeks_s: list[float]
+
+
+def measure(served: Served, minutes: int) -> Measured:
+    """Send a recording of so many minutes, complete it, and look at what is made of it. Raises `LoadError`."""
+    with httpx.Client(base_url=served.url, timeout=120, trust_env=False) as client:
+        path, byte_count, manifest = _send(client, minutes)
+        watch = MemoryWatch(served.pid)
+        watch.start()
+        _complete(client, path, manifest)
+        started_s = time.perf_counter()
+        media = _wait_until_made(client, path)
+        made_s = time.perf_counter() - started_s
+        memory = watch.finish()
+        seeks_s = [_seek(f"{served.url}{path}/media", share * minutes * 60) for share in _SEEK_SHARES]
+    return Measured(
+        minutes, byte_count, len(manifest), made_s, abs(media["duration_s"] - minutes * 60), memory, seeks_s
+    )
+
+
+def _send(client: httpx.Client, minutes: int) -> tuple[str, int, list[dict[str, Any]]]:
+    recording_id = str(new_uuid7())
+    path = f"/api/recordings/{recording_id}"
+    started_at = f"{datetime.now(UTC):%FT%TZ}"
+    registration = {"recording_id": recording_id, "mime_type": "audio/webm;codecs=opus", "started_at": started_at}
+    _demand(client.post("/api/recordings", json=registration), 201)
+
+    def put(numbered: tuple[int, bytes]) -> dict[str, Any]:
+        index, body = numbered
+        digest = hashlib.sha256(body)
+        headers = {"Content-Digest": f"sha-256=:{b64encode(digest.digest()).decode()}:", "Chunk-Run": "0"}
+        _demand(client.put(f"{path}/chunks/{index}", content=body, headers=headers), 201)
+        return {"run": 0, "chunk_index": index, "size": len(body), "sha256": digest.hexdigest()}
+
+    pieces = (piece for piece in record_in_pieces(minutes * 60) if piece)
+    bodies = [b"".join(some) for some in _in_groups(pieces)]
+    with ThreadPoolExecutor(_SENDERS) as threads:
+        manifest = list(threads.map(put, enumerate(bodies)))
+    return path, sum(map(len, bodies)), manifest
+
+
+def _in_groups(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
+    group: list[bytes] = []
+    for piece in pieces:
+        group.append(piece)
+        if len(group) == SECONDS_A_CHUNK:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _complete(client: httpx.Client, path: str, manifest: list[dict[str, Any]]) -> None:
+    body = {"runs": [{"run": 0, "mime_type": "audio/webm;codecs=opus"}], "chunks": manifest, "ended": "stopped"}
+    while (answer := client.post(f"{path}/complete", json=body)).status_code == 202:
+        pass
+    _demand(answer, 200)
+
+
+def _wait_until_made(client: httpx.Client, path: str) -> dict[str, Any]:
+    deadline_s = time.monotonic() + _MADE_S_MAX
+    while time.monotonic() < deadline_s:
+        media: dict[str, Any] | None = client.get(path).json().get("media")
+        if media is not None:
+            if media["state"] != "whole":
+                raise LoadError(f"the file is {media['state']}: {media.get('detail')}")
+            return media
+        time.sleep(_SAMPLE_S)
+    raise LoadError(f"nothing was made within {_MADE_S_MAX} s")
+
+
+def _seek(url: str, at_s: float) -> float:
+    """Seconds until a player that opens the address has decoded sound from there. Raises `LoadError`."""
+    started_s = time.perf_counter()
+    with av.open(url, "r") as container:
+        container.seek(int(at_s * 1_000_000))
+        frame = next(container.decode(audio=0))
+    took_s = time.perf_counter() - started_s
+    if frame.time is None or not at_s - 10 < frame.time <= at_s + 1:
+        raise LoadError(f"asked for {at_s:.0f} s and heard {frame.time}")
+    return took_s
+
+
+def _demand(answer: httpx.Response, status: int) -> None:
+    if answer.status_code != status:
+        raise LoadError(f"{answer.request.method} {answer.url.path}: {answer.status_code} {answer.text[:300]}")
+
+
+def format_result(results: list[Measured]) -> str:
+    """The result as a page that says how to get it again."""
+    again = f"again: `make bench-media MINUTES={results[-1].minutes}`"
+    head = "\n".join(f"- {line}" for line in [*describe_machine(), again])
+    rows = "".join(
+        f"| {r.minutes} min, {r.byte_count / 1e6:.0f} MB, {r.chunk_count} chunks | {r.made_s:.1f} s"
+        f" | {r.memory.get('libav child', 0) / 1e6:.0f} MB | {r.memory.get('API process', 0) / 1e6:.0f} MB"
+        f" | {max(r.seeks_s) * 1000:.0f} ms | {r.duration_error_s * 1000:.0f} ms |\n"
+        for r in results
+    )
+    return (
+        f"# Finished files\n\n{head}\n\n"
+        "Sound (Opus) in WebM as a browser writes it, sent in chunks of 2 s. From the certificate to the seekable\n"
+        "file with its waveform; the largest resident memory of the child and of an API process meanwhile; the\n"
+        "longest of four seeks, each from opening the address to decoded sound; how far the file's duration is\n"
+        "from the sound's.\n\n"
+        "| recording | made in | child | API process | seek | duration off by |\n|---|---|---|---|---|---|\n" + rows
+    )
+
+
+def main() -> int:
+    """Measure both and write the page; 0 unless something could not be measured."""
+    port = int(os.environ.get("HOLDFAST_PORT") or "3000")
+    minutes = int(os.environ.get("MINUTES") or MINUTES_DEFAULT)
+    (ROOT / ".build").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="bench-media-", dir=ROOT / ".build"))
+    results: list[Measured] = []
+    try:
+        with serve(folder, port) as served:
+            for length in sorted({min(MINUTES_SHORT, minutes), minutes}):
+                print(f"bench-media: {length} minutes ...", flush=True)
+                results.append(measure(served, length))
+    except LoadError as error:
+        print(f"bench-media: {error}\nbench-media: logs are in {folder.relative_to(ROOT)}", file=sys.stderr)
+        return 1
+    shutil.rmtree(folder)
+    text = format_result(results)
+    result = ROOT / "loadtest" / "results" / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}-bench-media.md"
+    result.parent.mkdir(exist_ok=True)
+    result.write_text(text)
+    print(f"{text}\nbench-media: written to {result.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
