@@ -16,6 +16,7 @@ from server.problems import answer_problem
 from server.routes.chunks import chunk_routes
 from server.routes.loose_chunks import loose_chunk_routes
 from server.routes.media import media_routes
+from server.routes.ops import ops_routes
 from server.routes.page import page_routes
 from server.routes.recordings import recording_routes
 from server.routes.service import service_routes
@@ -27,6 +28,7 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
     media_routes,
     loose_chunk_routes,
     *service_routes,
+    *ops_routes,
     *page_routes,
 ]
 
@@ -43,6 +45,7 @@ def create_app(settings: Settings, parts: Parts | None = None, metrics: Metrics 
             running = parts if parts is not None else await stack.enter_async_context(open_parts(settings, counters))
             app.state["parts"] = running
             watching = [asyncio.create_task(running.installation.watch()), asyncio.create_task(_keep_gauges(running))]
+            watching.append(asyncio.create_task(running.history.run()))
             if settings.media_makers:
                 watching.append(asyncio.create_task(running.making.run()))
             try:
@@ -73,6 +76,7 @@ async def _keep_gauges(parts: Parts) -> None:
     """Whichever worker is asked answers for all, so each writes down its own state from time to time."""
     while True:
         parts.metrics.set_waiting(byte_count=parts.waiting.byte_count, body_count=parts.waiting.chunk_count)
+        parts.metrics.set_flushes_in_flight(parts.ingest.flushes_in_flight)
         verdict = parts.installation.verdict
         parts.metrics.set_matched(verdict is not None and verdict.is_matched)
         await asyncio.sleep(_GAUGES_EVERY_S)

@@ -5,14 +5,19 @@ they start), so that any of them answers for all.
 """
 
 import os
+from collections.abc import Iterable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 # From a warm acknowledgement (a few ms) to the deadline of ingest (20 s).
 _SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+
+# Where the workers of one server count together.
+SHARED_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 METRICS_CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -43,6 +48,22 @@ class Metrics:
         self._bytes = Counter(
             "holdfast_chunk_bytes_acknowledged", "Bytes of newly acknowledged chunks.", registry=registry
         )
+        self._bucket_seconds = Histogram(
+            "holdfast_bucket_seconds",
+            "Calls to the bucket, by what the object is: pack, chunk, other.",
+            ["call", "what"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._bucket_errors = Counter(
+            "holdfast_bucket_errors", "Calls that the bucket did not answer as it should.", ["call"], registry=registry
+        )
+        self._flushes = Gauge(
+            "holdfast_flushes_in_flight",
+            "Packs and large chunks on their way into bucket and ledger.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self._waiting_bytes = Gauge(
             "holdfast_waiting_bytes", "Bytes of bodies held in memory.", registry=registry, multiprocess_mode="livesum"
         )
@@ -69,6 +90,16 @@ class Metrics:
         if is_new:
             self._bytes.inc(size)
 
+    def observe_bucket(self, call: str, what: str, seconds: float, has_answered: bool) -> None:
+        """Count one call to the bucket."""
+        self._bucket_seconds.labels(call, what).observe(seconds)
+        if not has_answered:
+            self._bucket_errors.labels(call).inc()
+
+    def set_flushes_in_flight(self, count: int) -> None:
+        """How many flushes this process has begun and not ended at this moment."""
+        self._flushes.set(count)
+
     def set_waiting(self, *, byte_count: int, body_count: int) -> None:
         """How much this process holds at this moment."""
         self._waiting_bytes.set(byte_count)
@@ -80,8 +111,15 @@ class Metrics:
 
     def render(self) -> bytes:
         """Prometheus' text for all workers."""
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-            return generate_latest(self._registry)
+        return generate_latest(self._all_workers())
+
+    def collect(self) -> Iterable[Metric]:
+        """The same, to be read here."""
+        return self._all_workers().collect()
+
+    def _all_workers(self) -> CollectorRegistry:
+        if SHARED_FOLDER_VARIABLE not in os.environ:
+            return self._registry
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-        return generate_latest(together)
+        return together

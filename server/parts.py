@@ -1,9 +1,11 @@
 """What the routes work with, put together once: the stores and everything that stands on them."""
 
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from server.ingest.flush import Flusher
@@ -15,7 +17,10 @@ from server.media.maker import Maker
 from server.media.making_loop import MakingLoop
 from server.media.mp4_copies import Mp4Copies
 from server.media.shelf import Shelf
-from server.metrics import Metrics
+from server.metrics import SHARED_FOLDER_VARIABLE, Metrics
+from server.ops.browsing import Browser
+from server.ops.history import HistoryKeeper
+from server.ops.overview import Overviewer
 from server.readiness import Readiness
 from server.recordings.completion import Completer
 from server.recordings.erasure import Eraser
@@ -25,11 +30,14 @@ from server.recordings.verification import Verifier
 from server.settings import Settings
 from server.storage.blob_store import BlobStore
 from server.storage.ledger import Ledger
+from server.storage.measured_blob_store import MeasuredBlobStore
 from server.storage.media_ledger import MediaLedger
 from server.storage.minio_blob_store import MinioBlobStore
+from server.storage.ops_ledger import OpsLedger
 from server.storage.postgres_connection import COMMIT_S
 from server.storage.postgres_ledger import PostgresLedger
 from server.storage.postgres_media_ledger import PostgresMediaLedger
+from server.storage.postgres_ops_ledger import PostgresOpsLedger
 from server.storage.s3_client import PUT_S
 from server.version import SERVER_VERSION
 
@@ -55,6 +63,9 @@ class Parts:
     shelf: Shelf
     mp4_copies: Mp4Copies
     making: MakingLoop
+    history: HistoryKeeper
+    overviewer: Overviewer
+    browser: Browser
 
 
 def stop_worker() -> None:
@@ -66,6 +77,7 @@ def build_parts(
     settings: Settings,
     ledger: Ledger,
     media_ledger: MediaLedger,
+    ops_ledger: OpsLedger,
     store: BlobStore,
     metrics: Metrics,
     stop_worker: Callable[[], None] = stop_worker,
@@ -76,12 +88,15 @@ def build_parts(
     verifier = Verifier(ledger, store, confirm_installation=installation.confirm)
     reader = Reader(ledger, store, confirm_installation=installation.confirm)
     shelf = Shelf(ledger, media_ledger, store, reader, confirm_installation=installation.confirm)
+    readiness = Readiness(ledger, store, installation, waiting)
+    shared = os.environ.get(SHARED_FOLDER_VARIABLE)
+    history = HistoryKeeper(metrics, Path(shared) if shared else None)
     media_folder = settings.data_dir / "media"
     return Parts(
         settings=settings,
         metrics=metrics,
         installation=installation,
-        readiness=Readiness(ledger, store, installation, waiting),
+        readiness=readiness,
         waiting=waiting,
         ingest=GroupIngest(
             Flusher(ledger, store, put_and_commit_s=PUT_S + COMMIT_S),
@@ -105,6 +120,9 @@ def build_parts(
             lambda folder: Maker(media_ledger, store, reader, folder),
             slots=settings.media_makers,
         ),
+        history=history,
+        overviewer=Overviewer(ops_ledger, readiness, history),
+        browser=Browser(ledger, ops_ledger, store),
     )
 
 
@@ -116,8 +134,14 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     async with AsyncExitStack() as stack:
         ledger = await PostgresLedger.open(settings.database_url)
         stack.push_async_callback(ledger.close)
-        store = MinioBlobStore(
-            settings.bucket, threads=settings.flushes_in_flight_max + settings.puts_in_flight_max + _READING_THREADS
-        )
+        threads = settings.flushes_in_flight_max + settings.puts_in_flight_max + _READING_THREADS
+        store = MeasuredBlobStore(MinioBlobStore(settings.bucket, threads=threads), metrics.observe_bucket)
         stack.push_async_callback(store.close)
-        yield build_parts(settings, ledger, PostgresMediaLedger(ledger.connections), store, metrics)
+        yield build_parts(
+            settings,
+            ledger,
+            PostgresMediaLedger(ledger.connections),
+            PostgresOpsLedger(ledger.connections),
+            store,
+            metrics,
+        )

@@ -112,6 +112,10 @@ class GroupIngest:
             self._pump()
             await asyncio.wait(self._flushes)
 
+    @property
+    def flushes_in_flight(self) -> int:
+        return len(self._flushes)
+
     def _enqueue(self, waiter: _Waiter) -> None:
         self._by_key[waiter.checked.chunk.key] = waiter
         is_packed = len(waiter.checked.chunk.body) <= self._pack_chunk_bytes_max

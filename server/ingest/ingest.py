@@ -45,6 +45,11 @@ class Ingest(Protocol):
         """
         ...
 
+    @property
+    def flushes_in_flight(self) -> int:
+        """How many objects are on their way into bucket and ledger now."""
+        ...
+
     async def drain(self) -> None:
         """Wait for everything accepted so far."""
         ...

@@ -12,6 +12,7 @@ import msgspec
 
 from protocol import wire
 from protocol.errors import STATUS_OF_CODE, ErrorCode, Problem
+from server.ops import answers
 from server.problems import PROBLEM_TYPE
 from server.version import SERVER_VERSION
 
@@ -190,6 +191,31 @@ CALLS: Final = (
         {200: wire.Health, 503: wire.Health},
         _ALWAYS,
     ),
+    Call("GET", "/api/ops/now", "What there is now, for the operator's page", {200: answers.Overview}, _ALWAYS),
+    Call("GET", "/api/ops/history", "The last hour in samples", {200: answers.History}, _ALWAYS),
+    Call(
+        "GET",
+        "/api/ops/recordings/{recording_id}/places",
+        "Where each chunk of a recording lies",
+        {200: answers.PlacePage},
+        (*_STORES, *_RECORDING, C.INVALID_REQUEST, C.INVALID_CURSOR),
+        query=("cursor", "limit"),
+    ),
+    Call(
+        "GET",
+        "/api/ops/loose",
+        "Where a loose chunk lies",
+        {200: answers.PlacePage},
+        (*_STORES, C.INVALID_CHUNK_ID, C.CHUNK_UNKNOWN),
+        query=("chunk_id",),
+    ),
+    Call(
+        "GET",
+        "/api/ops/objects/{object_id}",
+        "What an object holds, and whether the bucket has it",
+        {200: answers.ObjectContents},
+        (*_STORES, C.INVALID_REQUEST, C.NOT_FOUND),
+    ),
     Call("GET", "/metrics", "Prometheus", {200: "text/plain"}, _ALWAYS),
     Call("GET", "/schema/openapi.json", "This document", {200: "application/json"}, _ALWAYS),
 )
@@ -223,7 +249,7 @@ def _describe_call(call: Call) -> dict[str, Any]:
         "parameters": [
             *(
                 _parameter(name, "path")
-                for name in ("recording_id", "chunk_index", "chunkId")
+                for name in ("recording_id", "chunk_index", "chunkId", "object_id")
                 if f"{{{name}}}" in call.path
             ),
             *(_parameter(name, "header") for name in call.headers),

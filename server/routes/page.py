@@ -38,19 +38,29 @@ async def show_page(request: AnyRequest) -> Response[bytes]:
         return Response(b"", status_code=307, headers={"location": location})
     file = await find_page_file(settings.web_dir, "index.html", request.headers.get("accept-encoding", ""))
     if file is None:
-        return Response(_NOT_BUILT, status_code=503, media_type="text/html")
+        return answer_unbuilt()
     return _answer(request, file, _CHECKED)
 
 
 @route("/{name:str}", http_method=_METHODS)
 async def show_root_file(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
     """Files that must stand at the root: a service worker's reach is the folder it comes from."""
-    return await _show(request, name, _CHECKED)
+    return await show_file(request, name)
 
 
 @route("/assets/{_name:path}", http_method=_METHODS)
 async def show_asset(request: AnyRequest) -> Response[bytes]:
     return await _show(request, f"assets/{path_after(request, '/assets/')}", _UNCHANGING)
+
+
+async def show_file(request: AnyRequest, name: str) -> Response[bytes]:
+    """A file of the build whose content may change under its name. Raises `Refusal` (not-found)."""
+    return await _show(request, name, _CHECKED)
+
+
+def answer_unbuilt() -> Response[bytes]:
+    """What stands in place of a page before there is one."""
+    return Response(_NOT_BUILT, status_code=503, media_type="text/html")
 
 
 async def _show(request: AnyRequest, name: str, cache_control: str) -> Response[bytes]:

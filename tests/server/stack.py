@@ -20,8 +20,11 @@ from server.storage.ledger import Ledger, StoredChunk
 from server.storage.media_ledger import MediaLedger
 from server.storage.memory_ledger import MemoryLedger
 from server.storage.memory_media_ledger import MemoryMediaLedger
+from server.storage.memory_ops_ledger import MemoryOpsLedger
+from server.storage.ops_ledger import OpsLedger
 from server.storage.postgres_ledger import PostgresLedger
 from server.storage.postgres_media_ledger import PostgresMediaLedger
+from server.storage.postgres_ops_ledger import PostgresOpsLedger
 
 ORIGIN = "http://localhost:3000"
 
@@ -72,10 +75,19 @@ def media_ledger_of(ledger: Ledger) -> MediaLedger:
     return PostgresMediaLedger(ledger.connections)
 
 
+def ops_ledger_of(ledger: Ledger) -> OpsLedger:
+    """The operator's ledger of the same database, or of the same memory."""
+    if isinstance(ledger, MemoryLedger):
+        return MemoryOpsLedger(ledger)
+    assert isinstance(ledger, PostgresLedger)
+    return PostgresOpsLedger(ledger.connections)
+
+
 @asynccontextmanager
 async def running_stack(settings: Settings, ledger: Ledger, store: BlobStore) -> AsyncIterator[Stack]:
     """The application with its lifespan over these stores, which already belong together."""
-    parts = build_parts(settings, ledger, media_ledger_of(ledger), store, Metrics(), stop_worker=lambda: None)
+    ledgers = (ledger, media_ledger_of(ledger), ops_ledger_of(ledger))
+    parts = build_parts(settings, *ledgers, store, Metrics(), stop_worker=lambda: None)
     app = create_app(settings, parts)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
     async with _running(app), httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:

@@ -20,7 +20,12 @@ from tests.tidy.source_files import list_python, read
 
 Rule = Callable[[str, str], list[str]]  # (source, dotted module) -> what is wrong
 
-STORAGE_PORTS = {"BlobStore": "blob_store", "Ledger": "ledger", "MediaLedger": "media_ledger"}
+STORAGE_PORTS = {
+    "BlobStore": "blob_store",
+    "Ledger": "ledger",
+    "MediaLedger": "media_ledger",
+    "OpsLedger": "ops_ledger",
+}
 
 
 def check_protocol(source: str, module: str) -> list[str]:
@@ -83,6 +88,7 @@ RULES: dict[str, tuple[list[str], list[str], Rule]] = {
     "ingest knows no HTTP and no SQL": (["server/ingest/"], [], check_knows_neither_http_nor_sql),
     "recordings knows no HTTP and no SQL": (["server/recordings/"], [], check_knows_neither_http_nor_sql),
     "media knows no HTTP and no SQL": (["server/media/"], [], check_knows_neither_http_nor_sql),
+    "ops knows no HTTP and no SQL": (["server/ops/"], [], check_knows_neither_http_nor_sql),
     "libav runs in its child process only": (["server/"], ["server/media/libav/"], check_no_libav),
     "storage is below everything and named after its technology": (["server/storage/"], [], check_storage),
 }

@@ -1,0 +1,1 @@
+"""What the operator's page shows: figures of now and of the last hour, and where every chunk lies."""
