@@ -21,6 +21,7 @@ from web_build.client_wheel import collect_sources, write_wheel
 from web_build.frozen_lock import freeze_lock
 from web_build.node_tool import find_node, run_script
 from web_build.refusal import BuildError
+from web_build.snapshot import take_snapshot
 
 ROOT = Path(__file__).resolve().parent
 
@@ -54,9 +55,17 @@ def build(root: Path, *, is_forced: bool = False) -> bool:
         say("resolving and freezing the lock in Pyodide")
         page_wheels = {wheel.name: wheel for wheel in (wheels["msgspec"], client)}
         lock = freeze_lock(node, root, runtime, wheels["micropip"], page_wheels)
+        say("taking the memory snapshot of a started Python")
+        memory = take_snapshot(node, runtime, page_wheels, lock, work / site.SNAPSHOT_NAME)
         say("laying out and compressing the files")
         files = site.lay_out(
-            fresh, web=root / "web", runtime=runtime, wheels=page_wheels, lock=lock, libraries=libraries
+            fresh,
+            web=root / "web",
+            runtime=runtime,
+            wheels=page_wheels,
+            lock=lock,
+            libraries=libraries,
+            snapshot=memory,
         )
         manifest = site.write_manifest(fresh, files, _compress(fresh, files, node, root, work / "compressed"))
         say("proving it: booting the built files in Node and running the client in them")

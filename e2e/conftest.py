@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Playwright, sync_playwright
 
 from e2e.chromium import FAKE_DEVICES
+from e2e.figures import Figures, lines_of
 from e2e.machine import Machine, MachineRoom
 from e2e.service import Service, running_service
 from scripts.find_chromium import find_chromium
@@ -30,6 +31,20 @@ def pytest_runtest_makereport(
     report = yield
     item.stash.setdefault(_reports, {})[report.when] = report
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what stories measured."""
+    lines = lines_of(terminalreporter.getreports("passed"))
+    if lines:
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.line(line)
+
+
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Figures:
+    return Figures(record_property)
 
 
 def artifacts_of_failure(node: pytest.Item) -> Path | None:

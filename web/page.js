@@ -46,6 +46,7 @@ const handlers = {
   booting(message) {
     state.booting = message;
     offlineUse.isKept = message.isKept ?? offlineUse.isKept;
+    if (message.from) document.body.dataset.startedFrom = message.from;
   },
   view(message) {
     state.view = message;

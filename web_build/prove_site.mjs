@@ -41,5 +41,24 @@ for (const [name, source] of Object.entries(request.checks)) {
   passed.push(name);
 }
 const python = pyodide.runPython("import sys; sys.version.split()[0]");
+
+if (build.snapshot) {
+  const snapshot = readFileSync(join(request.site, build.snapshot));
+  const fromMemory = await loadPyodide({
+    indexURL: join(request.site, build.runtime),
+    lockFileContents: { ...build.lock, packages: {} },
+    packageBaseUrl: join(request.site, build.packages),
+    _loadSnapshot: snapshot.buffer.slice(snapshot.byteOffset, snapshot.byteOffset + snapshot.length),
+    stdout: () => {},
+  });
+  fromMemory.pyimport("frozen_modules").modules.thaw("/frozen");
+  for (const [name, source] of Object.entries(request.checks)) {
+    try {
+      await fromMemory.runPythonAsync(source, { filename: name });
+    } catch (error) {
+      throw new Error(`${name} failed in the memory snapshot:\n${error.message}`);
+    }
+  }
+}
 console.log(JSON.stringify({ python, packages: wanted, checks: passed }));
 process.exit(0);

@@ -7,6 +7,7 @@
                               the libraries that they import, in lib/
     assets/runtime-<hash>/    Pyodide
     assets/packages-<hash>/   the wheels of the frozen lock
+    assets/snapshot-<hash>/   the memory snapshot that a page starts from once it is kept
 
 A file under assets/ never changes its bytes, so it may be cached for ever. Larger ones have `.br` and
 `.gz` variants beside them.
@@ -30,6 +31,7 @@ RUNTIME_FILES: Final = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "p
 ENTRY_SCRIPT: Final = "page.js"
 WORKER_SCRIPT: Final = "worker.mjs"
 SERVICE_WORKER: Final = "service_worker.js"
+SNAPSHOT_NAME: Final = "python.memory"
 _MARKER: Final = "<!-- build: the runtime's addresses and the scripts' digests are written here -->"
 _SERVICE_WORKER_MARKER: Final = (
     'const BUILD = null; // build: {name, files: digest by path, the index under ""} is written here'
@@ -42,6 +44,7 @@ MEDIA_TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
+    ".memory": "application/octet-stream",
     ".mjs": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
     ".wasm": "application/wasm",
@@ -84,6 +87,7 @@ def lay_out(
     wheels: Mapping[str, Path],
     lock: Mapping[str, Any],
     libraries: Mapping[str, Path],
+    snapshot: Path | None = None,
 ) -> list[Path]:
     """Fill the empty folder `site`; return the paths, relative to it, of what was laid out.
 
@@ -97,9 +101,10 @@ def lay_out(
     page = _copy_folder(site, "page", sources)
     runtime_folder = _copy_folder(site, "runtime", {name: runtime[name] for name in RUNTIME_FILES})
     packages = _copy_folder(site, "packages", wheels)
+    memory = _copy_folder(site, "snapshot", {SNAPSHOT_NAME: snapshot} if snapshot else {})
     source = (web / "index.html").read_text()
     # Everything else that index.html will hold follows from the folders' names, which follow from their content.
-    name = hashlib.sha256("\n".join([page, runtime_folder, packages, source]).encode()).hexdigest()[:16]
+    name = hashlib.sha256("\n".join([page, runtime_folder, packages, memory, source]).encode()).hexdigest()[:16]
     boot = {
         "name": name,
         "worker": f"{page}/{WORKER_SCRIPT}",
@@ -107,6 +112,8 @@ def lay_out(
         "packages": f"{packages}/",
         "lock": lock,
         "files": _describe_for_boot(site, page, runtime_folder, packages),
+        # Not among the files, because nothing waits for it.
+        "snapshot": f"{memory}/{SNAPSHOT_NAME}" if snapshot else None,
     }
     (site / "index.html").write_text(_write_index(source, site, page, sorted(sources), boot))
     (site / SERVICE_WORKER).write_text(_write_service_worker((web / SERVICE_WORKER).read_text(), site, boot))
@@ -193,6 +200,7 @@ def _write_service_worker(source: str, site: Path, boot: Mapping[str, Any]) -> s
         raise BuildError(
             f"web/{SERVICE_WORKER} has lost its line {_SERVICE_WORKER_MARKER}", next_step="put it back at its head"
         )
-    files = {"": _integrity(site / "index.html")} | {path: file["integrity"] for path, file in boot["files"].items()}
+    names = [*boot["files"], *filter(None, [boot["snapshot"]])]
+    files = {"": _integrity(site / "index.html")} | {name: _integrity(site / name) for name in names}
     build = json.dumps({"name": boot["name"], "files": files}, indent=2)
     return source.replace(_SERVICE_WORKER_MARKER, f"const BUILD = {build};")

@@ -44,9 +44,11 @@ class Showing:
         self._rows: dict[str, tuple[int, RecordingView]] = {}  # by recording_id, with its revision
 
     def show(self) -> None:
-        """Tell the window if there is something new to show and it is time."""
+        """Tell the window if there is something new to show and it is time; another state is shown at once."""
         now_ms = self._book.now_ms
-        if not self._starting.has_booted or now_ms - self._looked_at_ms < VIEW_MS_MIN:
+        is_early = now_ms - self._looked_at_ms < VIEW_MS_MIN
+        is_same_state = self._shown is not None and self._shown.state == self._state()
+        if not self._starting.has_booted or (is_early and is_same_state):
             return
         self._looked_at_ms = now_ms
         view = self.make_view()

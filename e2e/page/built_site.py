@@ -24,8 +24,10 @@ def read_build(site: Path) -> dict[str, Any]:
     return build
 
 
-def lay_out_again(built_site: Path, folder: Path, *, worker_begins_with: str) -> Path:
-    """The same site with a line of the test at the head of the worker, and digests to match."""
+def lay_out_again(
+    built_site: Path, folder: Path, *, worker_begins_with: str = "", snapshot: Path | None = None
+) -> Path:
+    """The same site with a line of the test at the head of the worker, or another snapshot, and digests to match."""
     build = read_build(built_site)
     web = folder / "web"
     shutil.copytree(ROOT / "web", web, ignore=shutil.ignore_patterns("dist"))
@@ -36,7 +38,13 @@ def lay_out_again(built_site: Path, folder: Path, *, worker_begins_with: str) ->
     (folder / "site").mkdir()
     libraries = pinned_files.check_library_files(ROOT)
     site_layout.lay_out(
-        folder / "site", web=web, runtime=runtime, wheels=wheels, lock=build["lock"], libraries=libraries
+        folder / "site",
+        web=web,
+        runtime=runtime,
+        wheels=wheels,
+        lock=build["lock"],
+        libraries=libraries,
+        snapshot=snapshot or built_site / build["snapshot"],
     )
     return folder / "site"
 

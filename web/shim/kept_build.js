@@ -18,6 +18,12 @@ export class KeptBuild {
     return this;
   }
 
+  // A file that is kept already, as an ArrayBuffer, or null.
+  async find(path) {
+    const file = path && (await this.cache?.match(new URL(path, this.base), { ignoreVary: true }).catch(() => null));
+    return file?.arrayBuffer().catch(() => null) ?? null;
+  }
+
   // Rejects only if the file cannot be had whole; one that cannot be kept is used all the same.
   async load(path, count = () => {}) {
     const expected = this.build.files[path];
