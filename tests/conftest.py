@@ -1,8 +1,9 @@
 """What every test rests on: Hypothesis without a clock and without chance, and real services where one asks for them.
 
 The same examples come in every run; `--hypothesis-profile=explore` looks for new ones and prints how to get a failure
-again. One embedded PostgreSQL and one embedded SeaweedFS, both at ports the run chose, serve the whole session; each
-test that asks gets a database and a bucket of its own.
+again. A test's `record_property("figure", …)` is printed at the end of the run. One embedded PostgreSQL and one
+embedded SeaweedFS, both at ports the run chose, serve the whole session; each test that asks gets a database and a
+bucket of its own.
 """
 
 import secrets
@@ -25,6 +26,16 @@ settings.register_profile("explore", deadline=None, derandomize=False, print_blo
 settings.load_profile("holdfast")
 
 TEMPLATE = "holdfast_template"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests measured or counted; none of it decides whether they pass."""
+    reports = [each for outcome in ("passed", "failed") for each in terminalreporter.stats.get(outcome, [])]
+    figures = [(report.nodeid, text) for report in reports for name, text in report.user_properties if name == "figure"]
+    if figures:
+        terminalreporter.section("figures")
+        for test, text in sorted(figures):
+            terminalreporter.write_line(f"{test.rpartition('::')[2]}: {text}")
 
 
 @pytest.fixture(scope="session")
