@@ -1,8 +1,8 @@
 """What the client needs of its surroundings, as Protocols with their contracts.
 
-The adapters live in client_py/browser (Pyodide's FFI) and client_py/testing (fakes). Bytes are
-Python `bytes` on this side of every port; an adapter translates its library's errors into the ones
-named here and decides nothing.
+The adapters live in client_py/browser (Pyodide's FFI), client_py/local (CPython) and
+client_py/testing (fakes). Bytes are Python `bytes` on this side of every port; an adapter translates
+its library's errors into the ones named here and decides nothing.
 """
 
 from collections.abc import Sequence

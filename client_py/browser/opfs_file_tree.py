@@ -2,8 +2,7 @@
 
 Handles are the only way that writes in place, and only exclusive locks are used (`mode` is Chromium's
 alone). Everything lies under one folder of the origin, so that other users of the origin's storage
-are never touched. A browser's answer to a full disk is a short count, 4294967288 (-8 as unsigned) or
-QuotaExceededError; all three mean `StorageFullError`.
+are never touched. What a full disk answers is the matter of client_py/append_file.py.
 """
 
 from typing import Any, Final
@@ -12,66 +11,57 @@ from uuid import uuid4
 import js
 from pyodide.ffi import JsException, to_js
 
+from client_py.append_file import CheckedAppendFile
 from client_py.browser.storage_errors import storage_errors
-from client_py.ports import FileMissingError, StorageBlockedError, StorageFailedError, StorageFullError
+from client_py.ports import FileMissingError, StorageBlockedError, StorageFailedError
 
 ROOT_FOLDER: Final = "holdfast"
 # A File goes unreadable when its file changes after getFile(); another epoch may still be dying then.
 READ_ATTEMPTS_MAX: Final = 5
 
 
-class OpfsAppendFile:
-    """An open handle that appends; see `client_py.ports.AppendFile`."""
+class OpfsHandle:
+    """client_py.append_file.Handle over a synchronous access handle."""
 
     def __init__(self, handle: Any, label: str) -> None:
         self._handle = handle
         self._label = label
-        self._size = 0
-        self.is_open = True
 
-    @property
-    def size(self) -> int:
-        return self._size
-
-    def append(self, content: bytes) -> None:
-        position = self._size
+    def write(self, content: bytes, at: int) -> int:
         view = to_js(content)  # a Uint8Array of its own: one copy out of Python's memory
-        try:
-            with storage_errors(f"writing {self._label}"):
-                # `at` is always given: browsers disagree on what its absence means.
-                written = self._handle.write(view, at=position)
-        except (StorageFullError, StorageFailedError):
-            self._cut_back(position)
-            raise
-        if written != len(content):
-            self._cut_back(position)
-            raise StorageFullError(f"writing {self._label}: {written} of {len(content)} bytes were taken")
-        self._size = position + len(content)
+        with storage_errors(f"writing {self._label}"):
+            # `at` is always given: browsers disagree on what its absence means.
+            return self._handle.write(view, at=at)
+
+    def truncate(self, size: int) -> None:
+        with storage_errors(f"cutting {self._label}"):
+            self._handle.truncate(size)
 
     def flush(self) -> None:
         with storage_errors(f"flushing {self._label}"):
             self._handle.flush()
 
     def close(self) -> None:
-        if self.is_open:
-            self.is_open = False
-            with storage_errors(f"closing {self._label}"):
-                self._handle.close()
+        with storage_errors(f"closing {self._label}"):
+            self._handle.close()
 
     def read(self, offset: int, size: int) -> bytes:
-        """Up to `size` bytes from `offset`, as appended so far."""
-        buffer = js.Uint8Array.new(max(0, min(size, self._size - offset)))
+        buffer = js.Uint8Array.new(size)
         with storage_errors(f"reading {self._label}"):
             count = self._handle.read(buffer, at=offset)
         return buffer.subarray(0, count).to_bytes()
 
-    def _cut_back(self, position: int) -> None:
-        try:
-            self._handle.truncate(position)
-            self._handle.flush()
-        except JsException:
-            # The next append writes over the torn bytes, and recovery rejects them by their CRC.
-            return
+
+class OpfsAppendFile(CheckedAppendFile):
+    """A file that can be read while it is open for appending: a File made between two appends is unreadable."""
+
+    def __init__(self, handle: Any, label: str) -> None:
+        self._readable = OpfsHandle(handle, label)
+        super().__init__(self._readable, label)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset`, as appended so far."""
+        return self._readable.read(offset, max(0, min(size, self.size - offset)))
 
 
 class OpfsFileTree:
@@ -79,7 +69,6 @@ class OpfsFileTree:
 
     def __init__(self) -> None:
         self._root: Any = None
-        # Appended files are read through their own handle: a File made between two appends is unreadable.
         self._open: dict[tuple[str, str], OpfsAppendFile] = {}
 
     async def probe(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from client_py.local.memory_locks import MemoryLocks
 from client_py.messages import (
     Boot,
     CaptureEnded,
@@ -37,7 +38,6 @@ from client_py.messages import (
     View,
 )
 from client_py.ports import HeldLock
-from client_py.testing.memory_locks import MemoryLocks
 
 Receive = Callable[[FromWindow], None]
 

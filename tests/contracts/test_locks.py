@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from client_py.local.memory_locks import MemoryLocks, MemoryLockSpace
 from client_py.slots import Slots
-from client_py.testing.memory_locks import MemoryLocks, MemoryLockSpace
 from tests.contracts.locks_contract import CHECKS, OpenLocks
 
 

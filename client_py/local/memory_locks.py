@@ -1,4 +1,4 @@
-"""Web Locks in memory: first come, first served, and a holder that dies gives its locks back."""
+"""Locks among the contexts of one process: first come, first served, and a holder that dies gives its locks back."""
 
 import asyncio
 from collections import deque
@@ -6,7 +6,7 @@ from typing import Final
 
 
 class MemoryLockSpace:
-    """All locks of one origin."""
+    """All locks that these contexts share."""
 
     def __init__(self) -> None:
         self.holders: Final[dict[str, MemoryHeldLock]] = {}

@@ -1,4 +1,4 @@
-"""A BroadcastChannel in memory."""
+"""A broadcast among the contexts of one process; alone, a context hears nothing."""
 
 import asyncio
 
