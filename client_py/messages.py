@@ -52,7 +52,7 @@ class Boot(FromWindow, frozen=True, kw_only=True, tag="boot"):
 
 
 class Record(FromWindow, frozen=True, kw_only=True, tag="record"):
-    """Record was pressed. `source`: microphone, camera, screen."""
+    """Record was pressed. `source`: microphone, camera, screen; file where the window reads one."""
 
     source: str
 

@@ -1,4 +1,4 @@
-"""The command line: `holdfast serve | settings | migrate | check-certificate`.
+"""The command line: `holdfast serve | settings | upload | migrate | check-certificate`.
 
 Exit codes: 0 well, 1 it could not be done (the last line says why and what to do), 2 wrong arguments or
 settings.
@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from server.commands import check_certificate
@@ -27,6 +28,13 @@ _SERVE: Final = """\
 Start the server: the embedded PostgreSQL and S3 where the environment names none, then the API processes.
 Runs until SIGTERM or Ctrl-C, which finish what was accepted (a second one ends at once).
 SIGUSR1 replaces the API processes, so that they load new code or a new page."""
+
+_UPLOAD: Final = """\
+Send a file as a recording, with the same care as the page: saved here first, sent, verified in ledger and bucket,
+certified, and only then forgotten here. Killed and started again, it goes on where it was. A file whose contents
+changed meanwhile becomes a recording of its own, never a mixture. An unfinished upload is kept in
+$XDG_STATE_HOME/holdfast/uploads (~/.local/state/holdfast/uploads) and needs at most about 300 MiB there.
+Exit codes: 0 certified, 1 not done (the last line says why and what to do), 2 wrong use, 130 stopped by you."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,6 +68,17 @@ def _parser() -> argparse.ArgumentParser:
     settings = words.add_parser("settings", help="list the settings", description="Every setting and its value now.")
     settings.add_argument("--json", action="store_true", help="as JSON")
     settings.set_defaults(run=_list_settings)
+
+    upload = words.add_parser(
+        "upload", help="send a file", description=_UPLOAD, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    upload.add_argument("file", type=Path, help="the file; its contents must not change meanwhile")
+    upload.add_argument("--server", metavar="URL", help="default: HOLDFAST_PUBLIC_URL")
+    upload.add_argument("--type", metavar="MIME", help="its MIME type; default: by its name")
+    upload.add_argument("--title", help="what lists call it; default: its name")
+    upload.add_argument("--state-dir", type=Path, metavar="DIR", help="where an unfinished upload is kept")
+    upload.add_argument("--json", action="store_true", help="the outcome as JSON")
+    upload.set_defaults(run=_upload)
 
     migrate = words.add_parser(
         "migrate",
@@ -117,6 +136,19 @@ def _migrate(options: argparse.Namespace, settings: Settings) -> int:
 
     set_up_logging(settings)
     return _report(run)
+
+
+def _upload(options: argparse.Namespace, settings: Settings) -> int:
+    from client_py.local.upload_command import run_upload
+
+    return run_upload(
+        options.file,
+        server=options.server or settings.public_url,
+        state_folder=options.state_dir,
+        mime_type=options.type,
+        title=options.title,
+        is_json=options.json,
+    )
 
 
 def _report(run: Callable[[], None]) -> int:

@@ -2,7 +2,7 @@
 
 The same sources give the same bytes on every machine: sorted names, one fixed time, stored and not
 deflated (zlib's output differs between versions; the transport compresses anyway). The fakes of
-client_py/testing stay out.
+client_py/testing and the adapters of client_py/local, which need CPython, stay out.
 """
 
 import base64
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 PACKAGES: Final = ("client_py", "protocol")
+LEFT_OUT: Final = ("client_py/testing/", "client_py/local/")
 DISTRIBUTION: Final = "holdfast_client"
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the first moment a zip archive can name
 
@@ -21,7 +22,7 @@ def collect_sources(root: Path) -> dict[str, bytes]:
     """Path inside the wheel -> content of every module the page may import, sorted."""
     paths = (path for package in PACKAGES for path in (root / package).rglob("*.py"))
     names = {path.relative_to(root).as_posix(): path for path in paths}
-    return {name: names[name].read_bytes() for name in sorted(names) if not name.startswith("client_py/testing/")}
+    return {name: names[name].read_bytes() for name in sorted(names) if not name.startswith(LEFT_OUT)}
 
 
 def write_wheel(sources: Mapping[str, bytes], version: str, folder: Path) -> Path:

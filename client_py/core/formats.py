@@ -20,10 +20,12 @@ _VIDEO: Final = (
     "video/mp4;codecs=avc1.42E01E,mp4a.40.2",
     "video/mp4",
 )
-SOURCES: Final = ("microphone", "camera", "screen")
+SOURCES: Final = ("microphone", "camera", "screen", "file")
 
 
 def rank_formats(source: str, supported: list[str]) -> list[str]:
-    """Of the supported types those for this source, best first; empty means: the browser's default."""
+    """Of the supported types those for this source, best first; empty means: the window's own choice."""
+    if source == "file":
+        return []
     ranked = _AUDIO if source == "microphone" else _VIDEO
     return [mime_type for mime_type in ranked if mime_type in supported]

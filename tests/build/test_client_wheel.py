@@ -37,5 +37,7 @@ def test_record_names_every_file_with_its_digest(tmp_path: Path) -> None:
 def test_only_what_the_page_runs_goes_in() -> None:
     names = set(collect_sources(ROOT))
     assert {"protocol/wire.py", "client_py/main.py", "client_py/browser/opfs_file_tree.py"} <= names
-    assert not [name for name in names if name.startswith(("client_py/testing/", "server/", "tests/"))]
+    assert not [
+        name for name in names if name.startswith(("client_py/testing/", "client_py/local/", "server/", "tests/"))
+    ]
     assert not [name for name in names if "__pycache__" in name or not name.endswith(".py")]

