@@ -80,8 +80,8 @@ class Listing:
 
     def pump(self) -> None:
         """Ask for the next page, one at a time."""
-        is_flying = self._requests.is_flying(ListFlight)
-        if self._is_wanted and self._has_more and not is_flying and self._backoff.is_open(self._book.at):
+        is_free = self._requests.has_room and not self._requests.is_flying(ListFlight)
+        if self._is_wanted and self._has_more and is_free and self._backoff.is_open(self._book.at):
             cursor = f"&cursor={self._cursor}" if self._cursor else ""  # base64url: nothing in it needs escaping
             path = f"/api/recordings?limit={PAGE_ROWS}{cursor}"
             self._requests.start(ListFlight(recording_id=""), "GET", path)

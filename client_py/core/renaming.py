@@ -64,7 +64,7 @@ class Renaming:
 
     def pump(self) -> None:
         """Tell the server the oldest wish that can be told."""
-        if self._requests.is_flying(RenameFlight):
+        if not self._requests.has_room or self._requests.is_flying(RenameFlight):
             return
         for recording_id, wish in list(self._wishes.items()):
             recording = self._book.recordings.get(recording_id)

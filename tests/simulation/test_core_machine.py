@@ -12,7 +12,19 @@ from client_py.core import events as ev
 from client_py.core.book import Recording
 from client_py.core.journal import Sealed
 from client_py.core.states import TO_SEND, ChunkLife, RecordingLife
-from client_py.messages import DeleteRecording, FreeSpace, Nudge, Pause, Record, Resume, RetryParked, Slice, Stop
+from client_py.messages import (
+    DeleteRecording,
+    FreeSpace,
+    ListMore,
+    Nudge,
+    Pause,
+    Record,
+    Rename,
+    Resume,
+    RetryParked,
+    Slice,
+    Stop,
+)
 from protocol.errors import ErrorCode
 from tests.simulation.core_world import CoreWorld
 
@@ -100,6 +112,16 @@ class CoreMachine(RuleBasedStateMachine):
         if choice < len(closed):
             self.world.model.deleted.add(closed[choice])
             self.world.say(DeleteRecording(recording_id=closed[choice]))
+
+    @rule(choice=st.integers(0, 15), title=st.sampled_from(["one", "other", "\x00 "]))
+    def rename_one(self, choice: int, title: str) -> None:
+        recordings = self._recordings()
+        if choice < len(recordings):
+            self.world.say(Rename(recording_id=recordings[choice].recording_id, title=title))
+
+    @rule()
+    def list_more(self) -> None:
+        self.world.say(ListMore())
 
     @rule()
     def retry_what_is_parked(self) -> None:
