@@ -3,18 +3,17 @@ import { CaptureLocks } from "./shim/capture_locks.js";
 import { SHIM_BYTES_MAX } from "./shim/held_slices.js";
 import { KeptBuild } from "./shim/kept_build.js";
 import { holdBuild, OfflineUse } from "./shim/offline_use.js";
+import { loadChoice } from "./shim/choice.js";
 import { Recorder, supportedFormats } from "./shim/recorder.js";
 import { readSettings } from "./shim/settings.js";
 import { WorkerLife } from "./shim/worker_life.js";
 import { texts } from "./texts.js";
 import { combine } from "./view/combine.js";
 import { LevelMeter } from "./view/level.js";
-import { showCertificate } from "./view/certificate_view.js";
-import { HeldFiles, saveAddress, saveFile } from "./view/held_files.js";
+import { saveFile } from "./view/held_files.js";
+import { makeLibrary } from "./view/library.js";
 import { show, showAttributes } from "./view/page_view.js";
-import { Player } from "./view/player.js";
-import { RecordingsView } from "./view/recordings_view.js";
-import { Undo } from "./view/undo.js";
+import { SourceView } from "./view/source_view.js";
 
 const element = (id) => document.getElementById(id);
 const settings = readSettings(location);
@@ -34,7 +33,12 @@ const send = (message) => {
   life?.send(message);
   if (message.type === "slice") life?.tick(); // a hidden page's timers are throttled, its recorder is not
 };
-const recorder = new Recorder({ send, onChange: () => refresh() });
+const recorder = new Recorder({
+  send,
+  onChange: () => refresh(),
+  openStream: (source) => sources.openStream(source),
+  options: (source) => sources.recorderOptions(source),
+});
 const meter = new LevelMeter(element("level"));
 const offlineUse = new OfflineUse((use) => {
   state.offlineUse = use;
@@ -76,45 +80,20 @@ const handlers = {
     for (const message of recorder.held.replayAfter(sliceNumber)) send(message);
     if (state.isStopWanted) send({ type: "stop" });
   },
-  listed: (message) => list.take(message),
-  held: (message) => heldFiles.take(message),
-  "nothing-held": (message) => heldFiles.take(message),
+  listed: (message) => library.list.take(message),
+  held: (message) => library.heldFiles.take(message),
+  "nothing-held": (message) => library.heldFiles.take(message),
   beat() {},
 };
 
-// What a person does to a row of the list.
-const acts = {
-  play: (row) => player.open(row),
-  async download(row) {
-    if (row.play === "server") return saveAddress(`/api/recordings/${row.recordingId}/media?download=original`, row.recordingId);
-    for (const file of (await heldFiles.read(row.recordingId)).files) saveFile(file);
-  },
-  "download-held": (row) => acts.download({ ...row, play: "device" }),
-  retry: ({ recordingId }) => send({ type: "retry-parked", recordingId }),
-  rename: ({ recordingId }) => list.edit(recordingId),
-  renamed: ({ recordingId, title }) => send({ type: "rename", recordingId, title }),
-  certificate: (row) => showCertificate(element("certificate"), row),
-  delete: (row) => undo.ask(row),
-  refresh: () => list.refresh(),
-};
-const heldFiles = new HeldFiles(send);
-const list = new RecordingsView({
-  list: element("recordings"),
-  search: element("search"),
-  more: element("recordings-more"),
-  empty: element("recordings-empty"),
-  act: (name, row) => acts[name](row),
-  wantMore: () => send({ type: "list-more" }),
-});
-const player = new Player({ dialog: element("player"), heldFiles, findRow: (recordingId) => list.find(recordingId) });
-const undo = new Undo({
-  region: element("toasts"),
-  delayS: settings.undo_s,
-  hide: (recordingId, isHidden) => list.hide(recordingId, isHidden),
-  carryOut: (recordingId) => send({ type: "delete-recording", recordingId }),
-  refocus(recordingId) {
-    const row = recordingId && element("recordings").querySelector(`[data-recording-id="${recordingId}"] [data-act="delete"]`);
-    (row || element("recordings-heading")).focus();
+const library = makeLibrary({ send, undoS: settings.undo_s });
+const sources = new SourceView({
+  form: element("sources"),
+  choice: loadChoice(settings.source),
+  video: element("preview"),
+  onFailure(error) {
+    state.refusal = error;
+    refresh();
   },
 });
 
@@ -148,8 +127,7 @@ function start() {
     mayReplace: () => state.view !== null || recorder.held !== null,
     onDeath(why, isReplaced) {
       state.worker = "new";
-      heldFiles.abandon(texts.player.restarted);
-      list.restart();
+      library.restart();
       if (!isReplaced) fail(why || texts.failure.worker);
       refresh();
     },
@@ -180,15 +158,16 @@ function refresh() {
     frame = null;
     const shown = combine(state, recorder);
     show(shown, state, recorder);
-    if (state.view) list.show(state.view.recordings, shown.liveId);
-    meter.follow(recorder.run?.recorder ? recorder.run.stream : null);
+    if (state.view) library.list.show(state.view.recordings, shown.liveId);
+    sources.show(shown, recorder.run);
+    meter.follow(sources.stream);
   });
 }
 
 element("record").onclick = () => {
   state.refusal = null;
   state.isStopWanted = false;
-  send({ type: "record", source: document.querySelector("input[name=source]:checked").value });
+  send({ type: "record", source: sources.choice.source });
   refresh();
 };
 element("pause").onclick = () => send({ type: recorder.isPaused ? "resume" : "pause" });
@@ -202,8 +181,6 @@ element("try-again").onclick = () => location.reload();
 element("keep-file").onclick = () => {
   for (const file of recorder.held?.asFiles() ?? []) saveFile(file);
 };
-element("player-download").onclick = () => acts.download(player.row);
-
 const nudge = () => {
   send({ type: "nudge", isOnline: navigator.onLine });
   refresh();
@@ -218,7 +195,5 @@ addEventListener("beforeunload", (event) => {
   recorder.requestData(); // while the person reads the question, the open slice is saved too
   event.preventDefault();
 });
-const source = document.querySelector(`input[name=source][value="${settings.source ?? ""}"]`);
-if (source) source.checked = true;
 document.body.dataset.script = "running"; // takes away the words for a page whose script never came
 refresh();

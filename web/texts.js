@@ -28,6 +28,18 @@ export const texts = {
     uploaded: (page) => [`${page.acknowledged.toLocaleString()} of ${chunks(page.sealed)}`, ""],
     verified: (page) => [`${page.verified.toLocaleString()} of ${chunks(page.sealed)}`, ""],
   },
+  choice: {
+    microphone: "Microphone",
+    camera: "Camera",
+    screenSound: "Sound",
+    screenSounds: { system: "Of the tab or screen", microphone: "Of a microphone", none: "None" },
+    quality: "Quality",
+    qualities: { small: "Small files", standard: "Standard", high: "High" },
+    anyDevice: "The browser's choice",
+    checkSound: "Check the sound",
+    checkPicture: "Check picture and sound",
+    checkEnd: "End the check",
+  },
   level: {
     heard: "Sound is coming in.",
     listening: "Listening: say something.",
@@ -102,6 +114,7 @@ export const texts = {
   list: {
     nothing: "Nothing recorded yet.",
     noMatch: (query) => `No recording matches “${query}”.`,
+    first: "Asking the server for earlier recordings…",
     more: "Loading older recordings…",
     searching: (n) => `Looking through older recordings (${n.toLocaleString()} so far)…`,
     waiting: "The server's list does not come at the moment; it is asked for again. What is on this device is shown.",

@@ -10,7 +10,8 @@ from playwright.sync_api import Locator, Route
 from e2e.page.puppet import RECORDING_ID, Puppet, a_row, a_view
 
 ROWS_IN_DOCUMENT_MAX = 200
-PAGE_ROWS = 100
+PAGE_ROWS = 500
+HEIGHT = "document.documentElement.scrollHeight"
 
 
 def id_of(number: int) -> str:
@@ -62,8 +63,9 @@ def test_thousands_of_recordings_are_loaded_as_one_scrolls_and_the_document_stay
         puppet.wait_to_hear("list-more", count=asked + 1)
         first = asked * PAGE_ROWS
         rows = [listed_row(number) for number in range(first, first + PAGE_ROWS)]
+        height = puppet.page.evaluate(HEIGHT)
         puppet.tell(listed(*rows, hasMore=first + PAGE_ROWS < total))
-        puppet.wait(lambda: puppet.page.evaluate("document.documentElement.scrollHeight") > 1_000, "the rows")
+        puppet.wait(partial(_is_higher, puppet, height + 5_000), "the rows")
         if asked < 2:  # nobody scrolls: a few screens are enough
             puppet.wait(lambda: len(puppet.heard("list-more")) <= 2, "no page that nobody wants")
         puppet.page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
@@ -81,11 +83,11 @@ def test_a_search_looks_through_the_pages_that_were_never_shown(puppet: Puppet) 
     puppet.wait_to_hear("list-more")
     puppet.tell(listed(*(listed_row(number) for number in range(PAGE_ROWS)), hasMore=True))
     puppet.wait(lambda: len(shown(puppet)) > 10, "the first page")
-    puppet.page.get_by_test_id("search").fill("talk 150")
+    puppet.page.get_by_test_id("search").fill("talk 750")
     puppet.wait(lambda: "Looking through older" in puppet.words("more"), "the words that it looks")
     puppet.wait_to_hear("list-more", count=2)
     puppet.tell(listed(*(listed_row(number) for number in range(PAGE_ROWS, 2 * PAGE_ROWS))))
-    puppet.wait(lambda: shown(puppet) == ["Talk 150"], "the one that is sought")
+    puppet.wait(lambda: shown(puppet) == ["Talk 750"], "the one that is sought")
     puppet.page.get_by_test_id("search").fill("nothing like it")
     puppet.wait(lambda: "No recording matches" in puppet.page.locator("main").inner_text(), "the words")
 
@@ -195,6 +197,10 @@ def test_a_new_worker_lists_anew_and_a_reading_that_it_cannot_finish_is_given_up
     puppet.come_up(epoch=2)
     puppet.wait(partial(_says, puppet, "player", "started anew"), "the words in the player")
     puppet.wait_to_hear("list-more", epoch=2)
+
+
+def _is_higher(puppet: Puppet, height: int) -> bool:
+    return bool(puppet.page.evaluate(HEIGHT) > height)
 
 
 def _says(puppet: Puppet, test_id: str, words: str) -> bool:

@@ -7,15 +7,13 @@ const FORMATS = [
   "audio/webm;codecs=opus", "audio/webm", "audio/ogg;codecs=opus", "audio/mp4;codecs=opus", "audio/mp4",
   "video/webm;codecs=vp9,opus", "video/webm;codecs=vp8,opus", "video/webm", "video/mp4",
 ];
-// What was heard is kept as it was: a filter made for calls may take music or a quiet room for noise.
-const SOUND = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 
 export const supportedFormats = () => FORMATS.filter((format) => MediaRecorder.isTypeSupported(format));
 
 export class Recorder {
-  constructor({ send, onChange }) {
-    this.send = send;
-    this.onChange = onChange;
+  // `openStream(source)` gives what the person chose, `options(source)` the recorder's bits a second.
+  constructor({ send, onChange, openStream, options }) {
+    Object.assign(this, { send, onChange, openStream, options });
     this.held = null; // of the live recording, until the worker releases its capture lock
     this.run = null; // {number, stream, recorder, isRequested} while one is open
     this.problem = ""; // "silent", "track-ended" or "lost" while it lasts
@@ -38,9 +36,9 @@ export class Recorder {
     const run = (this.run = { number, stream: null, recorder: null, silentMs: 0, isRequested: false });
     this.held.runs.set(number, {});
     try {
-      run.stream = await openStream(source);
+      run.stream = await this.openStream(source);
       if (run.isRequested) return this.#end(run); // Stop was pressed while the browser asked for permission
-      run.recorder = this.#startRecorder(run, mimeTypes, timesliceMs);
+      run.recorder = this.#startRecorder(run, { mimeTypes, timesliceMs, ...this.options(source) });
     } catch (error) {
       run.stream?.getTracks().forEach((track) => track.stop());
       this.run = null;
@@ -88,11 +86,11 @@ export class Recorder {
     } else if (run.silentMs > SILENCE_MS) this.requestData();
   }
 
-  #startRecorder(run, mimeTypes, timesliceMs) {
+  #startRecorder(run, { mimeTypes, timesliceMs, ...options }) {
     let failure = new DOMException("none of the formats is supported", "NotSupportedError");
     for (const mimeType of mimeTypes) {
       try {
-        const recorder = new MediaRecorder(run.stream, { mimeType });
+        const recorder = new MediaRecorder(run.stream, { mimeType, ...options });
         this.#listen(run, recorder);
         recorder.start(timesliceMs);
         return recorder;
@@ -179,9 +177,4 @@ export class Recorder {
   shown() {
     if (this.isCapturing) this.#keepAwake();
   }
-}
-
-function openStream(source) {
-  if (source === "screen") return navigator.mediaDevices.getDisplayMedia({ video: true, audio: true });
-  return navigator.mediaDevices.getUserMedia({ audio: SOUND, video: source === "camera" });
 }

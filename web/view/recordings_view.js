@@ -101,7 +101,8 @@ export class RecordingsView {
     this.empty.hidden = this.rows.length > 0 || isLooking || (this.hasMore && !this.isWaiting && !this.query);
     this.empty.textContent = this.query ? texts.list.noMatch(this.query) : texts.list.nothing;
     this.more.hidden = !this.hasMore;
-    this.more.textContent = this.isWaiting ? texts.list.waiting : this.query ? texts.list.searching(this.listed.size) : texts.list.more;
+    const words = this.query ? texts.list.searching(this.listed.size) : this.rows.length ? texts.list.more : texts.list.first;
+    this.more.textContent = this.isWaiting ? texts.list.waiting : words;
   }
 
   #isSought(row) {

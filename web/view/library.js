@@ -1,0 +1,53 @@
+// The list of recordings with all that a person does to a row of it.
+import { texts } from "../texts.js";
+import { showCertificate } from "./certificate_view.js";
+import { HeldFiles, saveAddress, saveFile } from "./held_files.js";
+import { Player } from "./player.js";
+import { RecordingsView } from "./recordings_view.js";
+import { Undo } from "./undo.js";
+
+const element = (id) => document.getElementById(id);
+
+// `send(message)` reaches the worker; `undoS` is how long a deletion can be taken back.
+export function makeLibrary({ send, undoS }) {
+  const heldFiles = new HeldFiles(send);
+  const acts = {
+    play: (row) => player.open(row),
+    async download(row) {
+      if (row.play === "server") return saveAddress(`/api/recordings/${row.recordingId}/media`, row.recordingId);
+      for (const file of (await heldFiles.read(row.recordingId)).files) saveFile(file);
+    },
+    "download-held": (row) => acts.download({ ...row, play: "device" }),
+    retry: ({ recordingId }) => send({ type: "retry-parked", recordingId }),
+    rename: ({ recordingId }) => list.edit(recordingId),
+    renamed: ({ recordingId, title }) => send({ type: "rename", recordingId, title }),
+    certificate: (row) => showCertificate(element("certificate"), row),
+    delete: (row) => undo.ask(row),
+    refresh: () => list.refresh(),
+  };
+  const list = new RecordingsView({
+    list: element("recordings"),
+    search: element("search"),
+    more: element("recordings-more"),
+    empty: element("recordings-empty"),
+    act: (name, row) => acts[name](row),
+    wantMore: () => send({ type: "list-more" }),
+  });
+  const player = new Player({ dialog: element("player"), heldFiles, findRow: (recordingId) => list.find(recordingId) });
+  element("player-download").onclick = () => acts.download(player.row);
+  const undo = new Undo({
+    region: element("toasts"),
+    delayS: undoS,
+    hide: (recordingId, isHidden) => list.hide(recordingId, isHidden),
+    carryOut: (recordingId) => send({ type: "delete-recording", recordingId }),
+    refocus(recordingId) {
+      const row = recordingId && element("recordings").querySelector(`[data-recording-id="${recordingId}"] [data-act="delete"]`);
+      (row || element("recordings-heading")).focus();
+    },
+  });
+  const restart = () => {
+    heldFiles.abandon(texts.player.restarted);
+    list.restart();
+  };
+  return { list, heldFiles, restart };
+}

@@ -1,0 +1,135 @@
+// The choice of what to record, and the preview that proves before Record that something is heard and seen. Nothing is
+// listened to before the person asked for it once; from then on the preview opens wherever the browser allows it.
+import { html, nothing, render } from "../lib/lit-html/lit-html.js";
+import { keepChoice, openStream, QUALITIES, SCREEN_SOUNDS } from "../shim/choice.js";
+import { texts } from "../texts.js";
+
+export class SourceView {
+  // `onFailure(error)` is told when a preview cannot be opened.
+  constructor({ form, choice, video, onFailure }) {
+    Object.assign(this, { form, choice, video, onFailure });
+    this.options = form.querySelector(".options");
+    this.stream = null; // what is heard and seen now: the preview, or what is recorded
+    this.preview = null; // {stream, key} while it is open
+    this.devices = [];
+    this.isOpen = false;
+    for (const radio of form.querySelectorAll("input[name=source]")) {
+      radio.checked = radio.value === choice.source;
+      radio.onchange = () => this.#choose({ source: radio.value });
+    }
+    navigator.mediaDevices?.addEventListener("devicechange", () => this.#listDevices());
+    this.#listDevices();
+    if (choice.isPreviewed) this.#previewIfAllowed();
+  }
+
+  // `run` is the shim's, while something is captured.
+  show({ state }, run) {
+    this.run = run;
+    const isOpen = state === "recording" || state === "stopping";
+    if (isOpen !== this.isOpen) {
+      this.isOpen = isOpen;
+      if (!isOpen && this.choice.isPreviewed) this.#previewIfAllowed();
+      else this.#render();
+    }
+    this.#showStream();
+  }
+
+  // The stream to record: the one that is previewed, so that what was heard is what is recorded.
+  async openStream(source) {
+    const { preview } = this;
+    this.preview = null;
+    const isLive = preview?.stream.getTracks().every((track) => track.readyState === "live");
+    if (isLive && source !== "screen" && preview.key === this.#key()) return preview.stream;
+    stop(preview?.stream);
+    const stream = await openStream(source, this.choice);
+    this.#listDevices(); // now they have names
+    return stream;
+  }
+
+  recorderOptions(source) {
+    const { audioBitsPerSecond, videoBitsPerSecond } = QUALITIES[this.choice.quality];
+    return source === "microphone" ? { audioBitsPerSecond } : { audioBitsPerSecond, videoBitsPerSecond };
+  }
+
+  #key() {
+    const { source, microphone, camera, quality, screenSound } = this.choice;
+    return [source, microphone, camera, quality, source === "screen" && screenSound].join();
+  }
+
+  #choose(change) {
+    Object.assign(this.choice, change);
+    keepChoice(this.choice);
+    if (this.choice.isPreviewed) this.#openPreview();
+    else this.#closePreview();
+  }
+
+  async #previewIfAllowed() {
+    const asked = this.choice.source === "camera" ? ["microphone", "camera"] : ["microphone"];
+    const answers = await Promise.all(asked.map((name) => navigator.permissions.query({ name }).catch(() => null)));
+    if (answers.every((answer) => answer?.state === "granted")) this.#openPreview();
+    else this.#render();
+  }
+
+  async #openPreview() {
+    const { source, screenSound } = this.choice;
+    const key = this.#key();
+    if (this.preview?.key === key || this.isOpen) return this.#render();
+    this.#closePreview();
+    if (source === "screen" && screenSound !== "microphone") return; // the browser asks for a screen only at Record
+    try {
+      const stream = await openStream(source === "screen" ? "microphone" : source, this.choice);
+      if (this.isOpen || this.run || key !== this.#key() || !this.choice.isPreviewed) return stop(stream);
+      this.preview = { stream, key };
+    } catch (error) {
+      this.#choose({ isPreviewed: false });
+      this.onFailure(error);
+    }
+    this.#listDevices();
+    this.#showStream();
+  }
+
+  #closePreview() {
+    stop(this.preview?.stream);
+    this.preview = null;
+    this.#showStream();
+    this.#render();
+  }
+
+  #showStream() {
+    this.stream = this.run?.recorder ? this.run.stream : (this.preview?.stream ?? null);
+    const hasPicture = Boolean(this.stream?.getVideoTracks().length);
+    this.video.hidden = !hasPicture;
+    if (this.video.srcObject !== (hasPicture ? this.stream : null)) this.video.srcObject = hasPicture ? this.stream : null;
+  }
+
+  async #listDevices() {
+    this.devices = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
+    this.#render();
+  }
+
+  #render() {
+    const { source, screenSound, quality, isPreviewed } = this.choice;
+    const select = (name, label, options) => html`<label class="option">${label}
+      <select data-testid=${`choose-${name}`} .value=${this.choice[name]} @change=${({ target }) => this.#choose({ [name]: target.value })}>
+        ${options.map(([value, words]) => html`<option value=${value} ?selected=${value === this.choice[name]}>${words}</option>`)}
+      </select></label>`;
+    const device = (name, kind) => {
+      const known = this.devices.filter((each) => each.kind === kind && each.deviceId && each.deviceId !== "default" && each.label);
+      return select(name, texts.choice[name], [["", texts.choice.anyDevice], ...known.map((each) => [each.deviceId, each.label])]);
+    };
+    const hasVoice = source !== "screen" || screenSound === "microphone";
+    render(html`
+      ${source === "camera" ? device("camera", "videoinput") : nothing}
+      ${source === "screen" ? select("screenSound", texts.choice.screenSound, SCREEN_SOUNDS.map((each) => [each, texts.choice.screenSounds[each]])) : nothing}
+      ${hasVoice ? device("microphone", "audioinput") : nothing}
+      ${select("quality", texts.choice.quality, Object.keys(QUALITIES).map((each) => [each, texts.choice.qualities[each]]))}
+      ${hasVoice ? html`<button type="button" class="button button-small option-check" data-testid="check" aria-pressed=${isPreviewed}
+        @click=${() => this.#choose({ isPreviewed: !isPreviewed })}>${texts.choice[isPreviewed ? "checkEnd" : source === "camera" ? "checkPicture" : "checkSound"]}</button>` : nothing}
+    `, this.options);
+    this.options.hidden = this.isOpen;
+  }
+}
+
+function stop(stream) {
+  stream?.getTracks().forEach((track) => track.stop());
+}
