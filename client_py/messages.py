@@ -288,6 +288,12 @@ class RecordingView(Struct, frozen=True, kw_only=True, rename="camel"):
     duration_ms: int = 0  # 0: not known
     is_certified: bool = False
     play: str = ""  # where it can be played from: device, server, or nowhere yet
+    # Of the finished file that the server makes, seekable and with a duration, soon after completion.
+    has_media: bool = False
+    has_peaks: bool = False
+    has_poster: bool = False
+    has_mp4: bool = False
+    media_note: str = ""  # what is missing in it, in words
 
 
 class Listed(ToWindow, frozen=True, kw_only=True, tag="listed"):

@@ -133,7 +133,7 @@ class Recording:
         self.problem = ""  # words for the person
         self.title = ""
         self.is_title_own = False  # given here, and the server does not know it yet
-        self.listed_state = ""  # the server's last word, where it listed the recording
+        self.listed: RecordingView | None = None  # the server's last word, where it listed the recording
         self.revision = 0  # grows with every change that a row of the page may show
 
     @property
@@ -158,7 +158,7 @@ class Recording:
 
     def take_word(self, row: RecordingView) -> None:
         """What the server lists of this recording."""
-        self.listed_state = row.state
+        self.listed = row
         self.duration_ms = row.duration_ms or self.duration_ms
         if row.title and not self.is_title_own:
             self.title = row.title

@@ -15,6 +15,7 @@ from client_py.core.requests import (
     ChunkFlight,
     CompleteFlight,
     DeleteFlight,
+    DescribeFlight,
     ListFlight,
     RegisterFlight,
     RenameFlight,
@@ -203,6 +204,9 @@ class Client:
         match flight, event:
             case ListFlight(), ev.Answered() | ev.Unanswered():
                 parts.listing.on_answer(event)
+                return
+            case DescribeFlight(), ev.Answered() | ev.Unanswered():
+                parts.listing.on_described(event)
                 return
             case RenameFlight(), ev.Answered() | ev.Unanswered():
                 parts.renaming.on_answer(flight, event)

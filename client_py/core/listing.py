@@ -6,19 +6,24 @@ better; every other becomes a row of its own. Nothing that uploads waits for the
 
 from typing import Final
 
+from msgspec import UNSET
+
 from client_py.core.answers import decode_answer, read_refusal
 from client_py.core.backoff import Backoff
 from client_py.core.book import Book, Recording
 from client_py.core.events import Answered, Unanswered
-from client_py.core.requests import ListFlight, Requests
+from client_py.core.requests import DescribeFlight, ListFlight, Requests
 from client_py.core.states import RecordingLife
 from client_py.messages import Listed, RecordingView
-from protocol.states import RecordingState
+from protocol.states import MediaState, RecordingState
+from protocol.wire import Media, RecordingPage
 from protocol.wire import Recording as ListedRecording
-from protocol.wire import RecordingPage
 
 PAGE_ROWS: Final = 100  # about 40 KB, a few screens of rows
+# When the finished file of a recording is asked about: it is made soon after the certificate, in a queue.
+MEDIA_ASKS_MS: Final = (2_000, 5_000, 15_000, 60_000, 300_000, 1_800_000)
 LISTED_MAX: Final = 20_000  # rows that one page keeps
+_NO_MEDIA: Final = Media(state=MediaState.UNPLAYABLE)
 
 
 class Listing:
@@ -32,10 +37,13 @@ class Listing:
         self._deleted: set[str] = set()  # an answer under way may still list them
         self._cursor: str | None = None
         self._is_wanted = False
+        self._is_shown = False
         self._has_more = True
+        self._media_asks: dict[str, tuple[int, int]] = {}  # recording_id -> (asks so far, when the next is due)
 
     def want_more(self) -> None:
         """The person's list comes to its end."""
+        self._is_shown = True
         self._is_wanted = True
 
     def nudge(self) -> None:
@@ -79,7 +87,8 @@ class Listing:
         self._tell(rows)
 
     def pump(self) -> None:
-        """Ask for the next page, one at a time."""
+        """Ask for the next page, one at a time; and for the finished file of what was completed here."""
+        self._ask_for_media()
         is_free = self._requests.has_room and not self._requests.is_flying(ListFlight)
         if self._is_wanted and self._has_more and is_free and self._backoff.is_open(self._book.at):
             cursor = f"&cursor={self._cursor}" if self._cursor else ""  # base64url: nothing in it needs escaping
@@ -102,6 +111,28 @@ class Listing:
             self._book.server_words = refusal.words
         self._tell([])
 
+    def on_described(self, event: Answered | Unanswered) -> None:
+        """The media are made, or are asked for again later."""
+        described = decode_answer(event, ListedRecording, 200) if isinstance(event, Answered) else None
+        if described is not None:
+            self.take(described)
+
+    def _ask_for_media(self) -> None:
+        """The oldest recording of this page that is complete and has no word of its media yet."""
+        if not self._is_shown or not self._requests.has_room or self._requests.is_flying(DescribeFlight):
+            return
+        for recording in sorted(self._book.recordings.values(), key=lambda each: each.age_key):
+            if not recording.is_certified or (recording.listed is not None and recording.listed.has_media):
+                continue
+            asks, due_ms = self._media_asks.get(recording.recording_id, (0, self._book.now_ms + MEDIA_ASKS_MS[0]))
+            self._media_asks[recording.recording_id] = (asks, due_ms)
+            if asks < len(MEDIA_ASKS_MS) and self._book.now_ms >= due_ms:
+                next_ms = MEDIA_ASKS_MS[min(asks + 1, len(MEDIA_ASKS_MS) - 1)]
+                self._media_asks[recording.recording_id] = (asks + 1, self._book.now_ms + next_ms)
+                path = f"/api/recordings/{recording.recording_id}"
+                self._requests.start(DescribeFlight(recording_id=recording.recording_id), "GET", path)
+                return
+
     def _tell(self, rows: list[RecordingView], gone: list[str] | None = None) -> None:
         is_waiting = self._backoff.failures > 0
         self._book.tell(Listed(rows=rows, gone=gone or [], has_more=self._has_more, is_waiting=is_waiting))
@@ -109,6 +140,7 @@ class Listing:
 
 def row_of(listed: ListedRecording) -> RecordingView:
     """A recording of the server as a row of the list."""
+    media = _NO_MEDIA if listed.media is UNSET else listed.media
     return RecordingView(
         recording_id=str(listed.recording_id),
         state="elsewhere" if listed.state is RecordingState.OPEN else str(listed.state),
@@ -124,7 +156,13 @@ def row_of(listed: ListedRecording) -> RecordingView:
         chunks_parked=0,
         bytes_captured=listed.byte_count,
         bytes_local=0,
-        mime_type=listed.mime_type,
+        mime_type=media.mime_type or listed.mime_type,
         is_certified=listed.certified_at is not None,
         play="server" if listed.chunk_count else "",
+        duration_ms=round(media.duration_s * 1000),
+        has_media=media is not _NO_MEDIA,
+        has_peaks=media.has_peaks,
+        has_poster=media.has_poster,
+        has_mp4=media.has_mp4,
+        media_note=media.detail,
     )

@@ -54,13 +54,26 @@ class ListFlight(Flight, frozen=True, kw_only=True):
     """`GET /api/recordings`; of no recording."""
 
 
+class DescribeFlight(Flight, frozen=True, kw_only=True):
+    """`GET /api/recordings/{id}`"""
+
+
 class RenameFlight(Flight, frozen=True, kw_only=True):
     """`PATCH`"""
 
     title: str
 
 
-AnyFlight = RegisterFlight | ChunkFlight | VerifyFlight | CompleteFlight | DeleteFlight | ListFlight | RenameFlight
+AnyFlight = (
+    RegisterFlight
+    | ChunkFlight
+    | VerifyFlight
+    | CompleteFlight
+    | DeleteFlight
+    | ListFlight
+    | DescribeFlight
+    | RenameFlight
+)
 
 
 def timeout_ms(body_bytes: int, timeouts: int) -> int:

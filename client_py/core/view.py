@@ -106,6 +106,7 @@ class Showing:
         known = self._rows.get(recording.recording_id)
         if known is not None and known[0] == recording.revision:
             return known[1]
+        listed = recording.listed
         row = RecordingView(
             recording_id=recording.recording_id,
             state=_state_of(recording),
@@ -126,6 +127,11 @@ class Showing:
             duration_ms=recording.duration_ms,
             is_certified=recording.is_certified,
             play=_play_from(recording),
+            has_media=listed is not None and listed.has_media,
+            has_peaks=listed is not None and listed.has_peaks,
+            has_poster=listed is not None and listed.has_poster,
+            has_mp4=listed is not None and listed.has_mp4,
+            media_note=listed.media_note if listed is not None else "",
         )
         self._rows[recording.recording_id] = (recording.revision, row)
         return row
@@ -139,7 +145,7 @@ def _state_of(recording: Recording) -> str:
         return "deleting"  # said only when no death of the tab can take it back
     if recording.count(ChunkLife.PARKED):
         return "parked"
-    if recording.life is RecordingLife.GONE and recording.listed_state == "damaged":
+    if recording.life is RecordingLife.GONE and recording.listed is not None and recording.listed.state == "damaged":
         return "damaged"
     if recording.is_certified and recording.is_all_in(VERIFIED_OR_LATER):
         return "complete"

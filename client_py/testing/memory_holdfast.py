@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET
 
 from client_py.ports import NetworkError, RequestTimedOutError
 from protocol.checksums import parse_content_digest, sha256, sha256_hex
@@ -25,6 +26,7 @@ from protocol.wire import (
     ChunkVerification,
     Manifest,
     ManifestEntry,
+    Media,
     Receipt,
     Recording,
     RecordingPage,
@@ -64,6 +66,7 @@ class MemoryHoldfast:
         self.bucket: Final[dict[tuple[UUID, int], bytes]] = {}
         self.deleted: Final[set[UUID]] = set()
         self.titles: Final[dict[UUID, str]] = {}
+        self.media: Final[dict[UUID, Media]] = {}  # made by the test
         self.log: Final[list[tuple[str, str, int]]] = []  # (method, path, status) of each answer
         self.puts: Final[list[tuple[UUID, int]]] = []  # chunks whose bytes arrived whole, in order
         self.is_away = False
@@ -129,10 +132,8 @@ class MemoryHoldfast:
         match = _PATH.fullmatch(path)
         if match is None:
             return _problem(ErrorCode.NOT_FOUND)
-        if method == "POST" and match["id"] is None:
-            return self._register(msgspec.json.decode(body, type=RecordingRegistration))
-        if method == "GET" and match["id"] is None:
-            return self._list(dict(parse_qsl(query)))
+        if match["id"] is None:
+            return self._list(dict(parse_qsl(query))) if method == "GET" else self._register(body)
         recording_id = UUID(match["id"])
         rest = match["rest"] or ""
         if recording_id in self.deleted and method != "DELETE":
@@ -148,8 +149,9 @@ class MemoryHoldfast:
             return self._verify(holding, recording_id, msgspec.json.decode(body, type=VerifyRequest))
         if method == "POST" and rest == "complete":
             return self._complete(holding, recording_id, msgspec.json.decode(body, type=Manifest))
-        if method == "PATCH":
-            self.titles[recording_id] = msgspec.json.decode(body, type=RecordingTitle).title
+        if method in ("GET", "PATCH") and not rest:
+            if method == "PATCH":
+                self.titles[recording_id] = msgspec.json.decode(body, type=RecordingTitle).title
             return _json(200, self._describe(holding))
         return _problem(ErrorCode.NOT_FOUND)
 
@@ -161,7 +163,8 @@ class MemoryHoldfast:
         rows = [self._describe(self.ledger[key]) for key in shown]
         return _json(200, RecordingPage(recordings=rows, next_cursor=next_cursor))
 
-    def _register(self, registration: RecordingRegistration) -> Response:
+    def _register(self, body: bytes) -> Response:
+        registration = msgspec.json.decode(body, type=RecordingRegistration)
         if registration.recording_id in self.deleted:
             return _problem(ErrorCode.RECORDING_DELETED)
         existing = self.ledger.get(registration.recording_id)
@@ -183,6 +186,7 @@ class MemoryHoldfast:
             byte_count=sum(row.size for row in holding.rows.values()),
             wanted_count=0,
             certified_at=certificate.certified_at if certificate else None,
+            media=self.media.get(registration.recording_id, UNSET),
         )
 
     def _store(

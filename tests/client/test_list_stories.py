@@ -11,7 +11,8 @@ from client_py.messages import DeleteRecording, ListMore, Pause, Rename, Resume
 from client_py.testing.memory_holdfast import Holding
 from client_py.testing.world import STORY_SETTINGS, Tab, World
 from protocol.ids import make_uuid7
-from protocol.wire import RecordingRegistration
+from protocol.states import MediaState
+from protocol.wire import Media, RecordingRegistration
 from tests.client.stories import all_are, everything_complete, story
 
 
@@ -157,9 +158,11 @@ async def test_what_is_being_deleted_is_not_listed_again_by_any_tab(world: World
     tab = world.open_tab()
     await tab.ready()
     tab.window.say(ListMore())
+    await tab.until(lambda _: world.server.deleted == {UUID(capture.recording_id)}, what="DELETE")
     for each in (tab, other):
         await each.until(lambda view: view.recordings == [], what="nothing of it")
         assert each.window.listed == {}
+    await asyncio.sleep(30.0)  # the dead tab's request ends, too
 
 
 @story
@@ -183,3 +186,24 @@ async def test_a_row_says_how_long_was_captured_and_where_it_can_be_played(world
     await tab.until(lambda view: view.recordings[0].bytes_local == 0, what="the local bytes to go")
     assert tab.view.recordings[0].play == "server"
     assert tab.view.recordings[0].recording_id == capture.recording_id
+
+
+@story
+async def test_the_finished_file_is_asked_about_after_the_certificate_until_it_is_there(world: World) -> None:
+    tab = world.open_tab()
+    await tab.ready()
+    tab.window.say(ListMore())
+    capture = await tab.record(2.0)
+    await tab.stop()
+    await everything_complete(tab)
+    await asyncio.sleep(40.0)
+    assert not tab.view.recordings[0].has_media
+    media = Media(state=MediaState.WHOLE, mime_type="audio/webm", duration_s=2.125, has_peaks=True)
+    world.server.media[UUID(capture.recording_id)] = media
+    view = await tab.until(lambda view: view.recordings[0].has_media, what="the finished file")
+    assert (view.recordings[0].duration_ms, view.recordings[0].has_peaks) == (2_125, True)
+    assert tab.window.listed[capture.recording_id].has_peaks
+    asks = [path for method, path, _ in world.server.log if method == "GET" and path.endswith(capture.recording_id)]
+    await asyncio.sleep(600.0)
+    again = [path for method, path, _ in world.server.log if method == "GET" and path.endswith(capture.recording_id)]
+    assert len(again) == len(asks), "nothing more to ask"

@@ -14,10 +14,12 @@ export function makeLibrary({ send, undoS }) {
   const acts = {
     play: (row) => player.open(row),
     async download(row) {
-      if (row.play === "server") return saveAddress(`/api/recordings/${row.recordingId}/media`, row.recordingId);
+      if (row.hasMedia || row.play === "server") {
+        return saveAddress(`/api/recordings/${row.recordingId}/media?download=${row.hasMedia ? "media" : "original"}`, "");
+      }
       for (const file of (await heldFiles.read(row.recordingId)).files) saveFile(file);
     },
-    "download-held": (row) => acts.download({ ...row, play: "device" }),
+    "download-held": (row) => acts.download({ ...row, play: "device", hasMedia: false }),
     retry: ({ recordingId }) => send({ type: "retry-parked", recordingId }),
     rename: ({ recordingId }) => list.edit(recordingId),
     renamed: ({ recordingId, title }) => send({ type: "rename", recordingId, title }),

@@ -25,7 +25,8 @@ export class Player {
     mp4.hidden = !row.hasMp4;
     mp4.href = `/api/recordings/${row.recordingId}/media?download=mp4`;
     if (!this.dialog.open) this.dialog.showModal();
-    if (row.play === "device") await this.#playHeld(0, 0);
+    // The finished file can be sought in; without a network what lies here is played.
+    if (row.play === "device" && !(row.hasMedia && navigator.onLine)) await this.#playHeld(0, 0);
     else this.media.src = `/api/recordings/${row.recordingId}/media`;
   }
 
