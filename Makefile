@@ -9,7 +9,7 @@ python := .venv/bin/python
 # Where set-up puts node and npm on a machine that has none.
 export PATH := $(CURDIR)/.build/node/bin:$(PATH)
 
-.PHONY: help run dev test build check bench bench-media load migrate db-shell lock clean
+.PHONY: help run dev test build check bench bench-media kill-matrix load migrate db-shell lock clean
 
 help: ## List these words
 	@echo 'Holdfast: a browser recorder that does not lose anything.'
@@ -44,6 +44,10 @@ bench: ## Small benchmarks beside the bare bucket; result in loadtest/results/
 bench-media: ## How long a finished file takes, in how much memory, and how soon its middle plays (MINUTES=)
 	@$(setup) test
 	@$(python) -m loadtest.media_bench
+
+kill-matrix: ## All sixty deaths of the page (about ten minutes); writes their table into docs/RECOVERY.md
+	@$(setup) test page browser
+	@HOLDFAST_KILL_MATRIX=1 $(python) -m pytest -q e2e/test_kill_matrix.py
 
 load: ## The assignment's load test on a fresh server, then the byte-level check (RATE=, DURATION=)
 	@$(setup) test page

@@ -117,14 +117,14 @@ class Chromium:
         pids = self.renderer_pids()
         own = descendants_of(self._pid)
         assert set(pids) <= set(own), f"renderers {pids} do not all descend from our browser {self._pid}"
-        _kill_all(pids)
+        kill_all(pids)
 
     def kill(self) -> None:
         """SIGKILL the browser and everything it started; a repeat does nothing."""
         if self._process is None:
             return
         # The group is not enough: the crash handler leaves it.
-        _kill_all([self._process.pid, *descendants_of(self._process.pid)])
+        kill_all([self._process.pid, *descendants_of(self._process.pid)])
         self._process.wait()
         self._process = None
         self._disconnect()
@@ -157,7 +157,8 @@ class Chromium:
         raise RuntimeError(f"no debugging address after {START_LIMIT_S} s")
 
 
-def _kill_all(pids: list[int]) -> None:
+def kill_all(pids: list[int]) -> None:
+    """SIGKILL them, and return when none is left."""
     for pid in pids:
         kill_process(pid)
     wait_until(lambda: not any(map(is_alive, pids)), "killed processes of the browser to end")

@@ -21,10 +21,14 @@ class Machine:
         self.witness = Witness()
         self.browser = Chromium(playwright, executable, folder / "profile", flags=flags, is_headed=is_headed)
         self.tabs: list[RecorderPage] = []
+        self.init_scripts: list[Path] = []  # run in every page of the browsers that start from now on
 
     def start_browser(self) -> None:
         """Also after `kill_browser`, on the same profile."""
-        self.witness.attach(self.browser.start())
+        context = self.browser.start()
+        self.witness.attach(context)
+        for script in self.init_scripts:
+            context.add_init_script(path=script)
 
     def kill_browser(self) -> None:
         """SIGKILL, with everything it started."""
