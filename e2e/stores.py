@@ -85,6 +85,15 @@ class Stores:
         )
         return content
 
+    def read_key(self, key: str) -> bytes:
+        """A whole object of the bucket."""
+        response = self._minio.get_object(self._bucket, key)
+        try:
+            return response.read()
+        finally:
+            response.close()
+            response.release_conn()
+
     def keys(self, prefix: str = "") -> list[str]:
         """Every key of the bucket that begins with the prefix."""
         listed = self._minio.list_objects(self._bucket, prefix=prefix, recursive=True)
@@ -99,16 +108,19 @@ class Stores:
 
     def spoil(self, chunk: HeldChunk) -> None:
         """Flip one bit of the chunk in the bucket, under the same key."""
-        response = self._minio.get_object(self._bucket, chunk.key)
-        try:
-            content = bytearray(response.read())
-        finally:
-            response.close()
-            response.release_conn()
+        content = bytearray(self.read_key(chunk.key))
         content[chunk.offset + chunk.size // 2] ^= 1
         self._minio.put_object(self._bucket, chunk.key, io.BytesIO(content), len(content))
 
     # -- both
+
+    def read_runs(self, recording_id: str) -> dict[int, bytes]:
+        """Each run's bytes, checked in the same way."""
+        chunks = self.chunks(recording_id)
+        assert [c.chunk_index for c in chunks] == list(range(len(chunks))), "the ledger has a gap"
+        assert {c.state for c in chunks} <= {"stored"}, "a chunk is wanted or disputed"
+        runs = sorted({c.run for c in chunks})
+        return {run: b"".join(self.read(chunk) for chunk in chunks if chunk.run == run) for run in runs}
 
     def read_recording(self, recording_id: str) -> bytes:
         """The recording's bytes, read back from the bucket, after every check of the rows.
@@ -116,11 +128,9 @@ class Stores:
         Raises `AssertionError` where an index is missing, a chunk is not `stored`, there is more than
         one run, or bytes are not those of their row.
         """
-        chunks = self.chunks(recording_id)
-        assert [c.chunk_index for c in chunks] == list(range(len(chunks))), "the ledger has a gap"
-        assert {c.state for c in chunks} <= {"stored"}, "a chunk is wanted or disputed"
-        assert {c.run for c in chunks} <= {0}, "bytes of several runs cannot be compared as one"
-        return b"".join(self.read(chunk) for chunk in chunks)
+        runs = self.read_runs(recording_id)
+        assert set(runs) <= {0}, "bytes of several runs cannot be compared as one"
+        return runs.get(0, b"")
 
     def _query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(self._database_url, connect_timeout=10) as connection:
