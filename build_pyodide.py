@@ -20,6 +20,7 @@ from web_build import pinned_files, proof, site, stamp
 from web_build.client_wheel import collect_sources, write_wheel
 from web_build.frozen_lock import freeze_lock
 from web_build.node_tool import find_node, run_script
+from web_build.ops_site import lay_out_ops
 from web_build.refusal import BuildError
 from web_build.snapshot import take_snapshot
 
@@ -39,6 +40,7 @@ def build(root: Path, *, is_forced: bool = False) -> bool:
     with _sole_builder(work):
         runtime = pinned_files.check_runtime_files(root)
         libraries = pinned_files.check_library_files(root)
+        ops_libraries = pinned_files.check_ops_files(root)
         version = _project_version(root)
         inputs = stamp.hash_inputs(root, version)
         if not is_forced and stamp.is_current(dist, work / "page.stamp", inputs):
@@ -58,6 +60,7 @@ def build(root: Path, *, is_forced: bool = False) -> bool:
         say("taking the memory snapshot of a started Python")
         memory = take_snapshot(node, runtime, page_wheels, lock, work / site.SNAPSHOT_NAME)
         say("laying out and compressing the files")
+        lay_out_ops(fresh, web=root / "web", libraries=ops_libraries)
         files = site.lay_out(
             fresh,
             web=root / "web",

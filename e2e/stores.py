@@ -99,6 +99,10 @@ class Stores:
         listed = self._minio.list_objects(self._bucket, prefix=prefix, recursive=True)
         return [item.object_name for item in listed if item.object_name is not None]
 
+    def remove(self, key: str) -> None:
+        """Remove one object behind the server's back."""
+        self._minio.remove_object(self._bucket, key)
+
     def empty_bucket(self) -> list[str]:
         """Delete everything but the installation's id, as somebody with the wrong script would; the keys deleted."""
         keys = [key for key in self.keys() if key != "holdfast.json"]

@@ -54,6 +54,11 @@ def check_library_files(root: Path) -> dict[str, Path]:
     return _check(root, "page-files.txt", root / "node_modules")
 
 
+def check_ops_files(root: Path) -> dict[str, Path]:
+    """The libraries' files that the operator's page loads, likewise. Raises `BuildError`."""
+    return _check(root, "ops-files.txt", root / "node_modules")
+
+
 def _check(root: Path, list_name: str, folder: Path) -> dict[str, Path]:
     pins = _HASHED_FILE.findall((root / "requirements" / list_name).read_text())
     found: dict[str, Path] = {}

@@ -2,6 +2,7 @@
 
     index.html            names the hashed folders and every file's digest
     service_worker.js     keeps exactly these files for use without a network; it must stand at the root
+    ops.html              the operator's page, with a folder of its own (web_build/ops_site.py)
     build.json            the build manifest (`BuildManifest`)
     assets/page-<hash>/       the scripts and styles of web/, names unchanged so that they import each other, and
                               the libraries that they import, in lib/
@@ -76,7 +77,9 @@ def page_sources(web: Path) -> dict[str, Path]:
     paths = (path for path in sorted(web.rglob("*")) if path.is_file())
     named = {path.relative_to(web).as_posix(): path for path in paths}
     at_root = ("index.html", SERVICE_WORKER)
-    return {name: path for name, path in named.items() if name not in at_root and not name.startswith("dist/")}
+    return {
+        name: path for name, path in named.items() if name not in at_root and not name.startswith(("dist/", "ops/"))
+    }
 
 
 def lay_out(
@@ -89,7 +92,7 @@ def lay_out(
     libraries: Mapping[str, Path],
     snapshot: Path | None = None,
 ) -> list[Path]:
-    """Fill the empty folder `site`; return the paths, relative to it, of what was laid out.
+    """Fill the folder `site`, which holds the operator's page or nothing; return the paths in it, relative to it.
 
     `wheels` are by file name, `lock` is the one whose `file_name`s they are; `libraries` come to lie in lib/ beside
     the page's own scripts. Raises `BuildError`.
@@ -98,10 +101,10 @@ def lay_out(
     for name in (ENTRY_SCRIPT, WORKER_SCRIPT, SERVICE_WORKER):
         if not (web / name).is_file():
             raise BuildError(f"web/{name} is missing.", next_step=f"git checkout web/{name}, then make build")
-    page = _copy_folder(site, "page", sources)
-    runtime_folder = _copy_folder(site, "runtime", {name: runtime[name] for name in RUNTIME_FILES})
-    packages = _copy_folder(site, "packages", wheels)
-    memory = _copy_folder(site, "snapshot", {SNAPSHOT_NAME: snapshot} if snapshot else {})
+    page = copy_folder(site, "page", sources)
+    runtime_folder = copy_folder(site, "runtime", {name: runtime[name] for name in RUNTIME_FILES})
+    packages = copy_folder(site, "packages", wheels)
+    memory = copy_folder(site, "snapshot", {SNAPSHOT_NAME: snapshot} if snapshot else {})
     source = (web / "index.html").read_text()
     # Everything else that index.html will hold follows from the folders' names, which follow from their content.
     name = hashlib.sha256("\n".join([page, runtime_folder, packages, memory, source]).encode()).hexdigest()[:16]
@@ -143,7 +146,7 @@ def write_manifest(site: Path, files: list[Path], variants: Mapping[str, Mapping
     return manifest
 
 
-def _copy_folder(site: Path, kind: str, sources: Mapping[str, Path]) -> str:
+def copy_folder(site: Path, kind: str, sources: Mapping[str, Path]) -> str:
     """Copy under assets/<kind>-<hash>/ and return that folder relative to the site."""
     listing = "".join(f"{name} {sha256_of(sources[name])}\n" for name in sorted(sources))
     folder = f"assets/{kind}-{hashlib.sha256(listing.encode()).hexdigest()[:16]}"
@@ -158,12 +161,12 @@ def _copy_folder(site: Path, kind: str, sources: Mapping[str, Path]) -> str:
 def _describe_for_boot(site: Path, *folders: str) -> dict[str, dict[str, Any]]:
     paths = [path for folder in folders for path in sorted((site / folder).rglob("*")) if path.is_file()]
     return {
-        path.relative_to(site).as_posix(): {"size": path.stat().st_size, "integrity": _integrity(path)}
+        path.relative_to(site).as_posix(): {"size": path.stat().st_size, "integrity": integrity_of(path)}
         for path in paths
     }
 
 
-def _integrity(path: Path) -> str:
+def integrity_of(path: Path) -> str:
     """The file's digest as Subresource Integrity writes it (W3C SRI, section 3)."""
     return "sha256-" + base64.b64encode(bytes.fromhex(sha256_of(path))).decode()
 
@@ -182,12 +185,12 @@ def _write_index(source: str, site: Path, page: str, names: list[str], boot: Map
             )
         hashed = f'{match["attribute"]}="{page}/{name}"'
         is_checked = name.endswith((".css", ".js"))
-        return f'{hashed} integrity="{_integrity(site / page / name)}"' if is_checked else hashed
+        return f'{hashed} integrity="{integrity_of(site / page / name)}"' if is_checked else hashed
 
     rewritten = _REFERENCE.sub(rewrite, source)
     # Imported modules are loaded ahead by links, because only a link can carry their digest.
     modules = (f"{page}/{name}" for name in names if name.endswith(".js") and name != ENTRY_SCRIPT)
-    lines = [f'<link rel="modulepreload" href="{name}" integrity="{_integrity(site / name)}">' for name in modules]
+    lines = [f'<link rel="modulepreload" href="{name}" integrity="{integrity_of(site / name)}">' for name in modules]
     # "<" is escaped so that no value can end the element.
     data = json.dumps(boot, sort_keys=True, separators=(",", ":")).replace("<", "\\u003c")
     lines.append(f'<script type="application/json" id="build">{data}</script>')
@@ -201,6 +204,6 @@ def _write_service_worker(source: str, site: Path, boot: Mapping[str, Any]) -> s
             f"web/{SERVICE_WORKER} has lost its line {_SERVICE_WORKER_MARKER}", next_step="put it back at its head"
         )
     names = [*boot["files"], *filter(None, [boot["snapshot"]])]
-    files = {"": _integrity(site / "index.html")} | {name: _integrity(site / name) for name in names}
+    files = {"": integrity_of(site / "index.html")} | {name: integrity_of(site / name) for name in names}
     build = json.dumps({"name": boot["name"], "files": files}, indent=2)
     return source.replace(_SERVICE_WORKER_MARKER, f"const BUILD = {build};")

@@ -14,13 +14,16 @@ _INPUT_PATTERNS: Final = (
     "web_build/*",
     "web/index.html",
     "web/service_worker.js",
+    "web/ops/**/*",
     "protocol/**/*.py",
     "client_py/**/*.py",
     "requirements/pyodide*.txt",
     "requirements/page-files.txt",
+    "requirements/ops-files.txt",
     "tests/golden/*",
     "node_modules/pyodide/*",
     "node_modules/lit-html/**/*.js",
+    "node_modules/uplot/dist/*",
 )
 
 

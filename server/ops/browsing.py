@@ -21,9 +21,14 @@ class Browser:
         self._ops_ledger = ops_ledger
         self._store = store
 
-    async def list_places(self, recording_id: UUID, cursor: str | None, limit: int) -> PlacePage:
-        """Refuses INVALID_CURSOR, RECORDING_UNKNOWN, RECORDING_DELETED; of a loose chunk CHUNK_UNKNOWN."""
-        after_index = -1 if cursor is None else decode_chunk_cursor(cursor)
+    async def list_places(
+        self, recording_id: UUID, cursor: str | None, limit: int, *, first_index: int = 0
+    ) -> PlacePage:
+        """A page, without a cursor from `first_index` on.
+
+        Refuses INVALID_CURSOR, RECORDING_UNKNOWN, RECORDING_DELETED; of a loose chunk CHUNK_UNKNOWN.
+        """
+        after_index = first_index - 1 if cursor is None else decode_chunk_cursor(cursor)
         rows = await self._ledger.list_chunks(recording_id, after_index=after_index, limit=limit + 1)
         if not rows:
             await self._require(recording_id)

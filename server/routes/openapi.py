@@ -199,7 +199,7 @@ CALLS: Final = (
         "Where each chunk of a recording lies",
         {200: answers.PlacePage},
         (*_STORES, *_RECORDING, C.INVALID_REQUEST, C.INVALID_CURSOR),
-        query=("cursor", "limit"),
+        query=("cursor", "limit", "from"),
     ),
     Call(
         "GET",
@@ -296,7 +296,7 @@ def _reference(kind: type) -> dict[str, str]:
 
 
 def _parameter(name: str, place: str) -> dict[str, Any]:
-    is_number = name in ("chunk_index", "limit", "run", "chunks", "Chunk-Run")
+    is_number = name in ("chunk_index", "limit", "run", "chunks", "from", "Chunk-Run")
     return {
         "name": name,
         "in": place,

@@ -10,8 +10,9 @@ from litestar.types import ControllerRouterHandler
 
 from protocol.errors import ErrorCode
 from protocol.ids import InvalidIdError, loose_recording_id
+from protocol.limits import CHUNK_INDEX_MAX
 from server.refusal import Refusal
-from server.routes.answers import AnyRequest, answer_json, parts_of, read_page, read_recording_id
+from server.routes.answers import AnyRequest, answer_json, parts_of, read_number, read_page, read_recording_id
 from server.routes.guards import require_installation
 from server.routes.page import answer_unbuilt, show_file
 
@@ -37,9 +38,11 @@ async def show_history(request: AnyRequest) -> Response[bytes]:
 
 @get("/recordings/{recording_id:str}/places", guards=[require_installation])
 async def list_places(request: AnyRequest, recording_id: FromPath[str]) -> Response[bytes]:
+    """From a cursor, or from the chunk `from` on."""
     cursor, limit = read_page(request)
     known_id = read_recording_id(recording_id)
-    return answer_json(await parts_of(request).browser.list_places(known_id, cursor, limit))
+    first = read_number(request.query_params.get("from", "0"), "from", 0, CHUNK_INDEX_MAX)
+    return answer_json(await parts_of(request).browser.list_places(known_id, cursor, limit, first_index=first))
 
 
 @get("/loose", guards=[require_installation])

@@ -19,7 +19,7 @@ def scripts() -> list[Path]:
 def test_the_windows_code_stays_small() -> None:
     lines = {True: 0, False: 0}
     for path in scripts():
-        if path.name != "texts.js":  # words, no code
+        if path.name != "texts.js" and path.parent != WEB / "ops":  # words are no code, and that page is another
             is_view = path.parent == WEB / "view"
             lines[is_view] += sum(1 for line in path.read_text().splitlines() if not re.fullmatch(r"\s*(//.*)?", line))
     assert lines[False] <= CODE_LINES_MAX

@@ -59,6 +59,8 @@ async def test_every_place_is_where_the_bytes_are(stack: Stack) -> None:
     places = [*first["places"], *second["places"]]
     assert second["next_cursor"] is None
     assert [place["chunk_index"] for place in places] == list(range(5))
+    later = (await stack.client.get(f"/api/ops{stack.path.removeprefix('/api')}/places?from=3")).json()
+    assert later["places"] == places[3:]
     for place, body in zip(places, bodies, strict=True):
         assert await stack.store.get_range(place["object_key"], place["object_offset"], place["size"]) == body
         contents = (await stack.client.get(f"/api/ops/objects/{place['object_id']}")).json()
@@ -92,6 +94,7 @@ async def test_a_loose_chunk_is_found_by_its_chunk_id(stack: Stack) -> None:
         (f"/api/ops/recordings/{UNKNOWN}/places", "recording-unknown"),
         (f"/api/ops/recordings/{UNKNOWN}/places?cursor=x", "invalid-cursor"),
         (f"/api/ops/recordings/{UNKNOWN}/places?limit=0", "invalid-request"),
+        (f"/api/ops/recordings/{UNKNOWN}/places?from=-1", "invalid-request"),
         ("/api/ops/objects/no-id", "invalid-request"),
         (f"/api/ops/objects/{UNKNOWN}", "not-found"),
         ("/api/ops/loose", "invalid-chunk-id"),

@@ -1,0 +1,115 @@
+"""The operator: sees at a glance whether anything is at risk, and finds where every chunk lies, with keys alone too."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from e2e.machine import Machine, watch_until_saved
+from e2e.service import Service
+
+AXE = Path(__file__).resolve().parents[1] / "node_modules" / "axe-core" / "axe.min.js"
+# The page's policy lets no foreign script in; axe runs as a script of the driver.
+_RUN_AXE = (
+    "async () => (await axe.run()).violations.map((v) => [v.impact, v.id, v.nodes.map((n) => n.target).join(' ')])"
+)
+
+
+@pytest.fixture
+def recording_id(service: Service, machine: Machine) -> str:
+    """A complete recording of many chunks."""
+    tab = machine.open_tab()
+    recording_id, take = machine.record(tab)
+    watch_until_saved(tab, take, 25)
+    tab.stop()
+    tab.wait_for_row(recording_id, "complete")
+    return recording_id
+
+
+def open_ops(machine: Machine, **viewport: int) -> Page:
+    page = machine.browser.new_page()
+    if viewport:
+        page.set_viewport_size(viewport)  # type: ignore[arg-type]
+    page.goto(f"{machine.url}/ops")
+    expect(page.locator('[data-testid="ops"]')).to_have_attribute("data-state", "shown")
+    return page
+
+
+def save_picture(page: Page, name: str) -> None:
+    folder = os.environ.get("HOLDFAST_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+def test_the_operator_sees_receipts_as_they_come_and_that_nothing_is_at_risk(
+    service: Service, machine: Machine
+) -> None:
+    page = open_ops(machine)
+    for number in range(40):
+        body = {"chunkId": f"ops-{number}-{os.urandom(8).hex()}", "data": "x" * 500}
+        assert httpx.post(f"{service.url}/api/chunks/upload", json=body, trust_env=False).status_code == 200
+    receipts = page.locator("#tiles > div", has=page.get_by_text("Receipts", exact=True)).locator("dd")
+    expect(receipts).not_to_contain_text("0.0", timeout=30_000)
+    expect(page.locator("#checks .mark")).to_have_text(["ok"] * 4)
+    expect(page.locator("#charts figure")).to_have_count(4)
+    save_picture(page, "ops")
+
+
+def test_the_operator_sees_that_the_server_is_away_and_that_it_is_back(service: Service, machine: Machine) -> None:
+    page = open_ops(machine)
+    service.gate.away()
+    expect(page.locator("#verdict")).to_have_text("The server does not answer", timeout=30_000)
+    service.gate.back()
+    expect(page.locator('[data-testid="ops"]')).to_have_attribute("data-state", "shown", timeout=30_000)
+
+
+def test_where_a_chunk_lies_is_found_by_keys_alone_and_a_lost_object_shows_as_gone(
+    service: Service, machine: Machine, recording_id: str
+) -> None:
+    held = service.stores.chunks(recording_id)
+    wanted = held[len(held) // 2]
+    page = open_ops(machine)
+    page.get_by_label("Recording or chunkId").focus()
+    page.keyboard.type(recording_id)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Control+A")
+    page.keyboard.type(str(wanted.chunk_index))
+    page.keyboard.press("Enter")
+    row = page.locator(f'[data-testid="places"] tr[data-chunk="{wanted.chunk_index}"]')
+    expect(row).to_contain_text(wanted.key)
+    row.locator("button").focus()
+    page.keyboard.press("Enter")
+    opened = page.get_by_test_id("opened-chunk")
+    expect(opened).to_be_focused()
+    expect(opened).to_contain_text(wanted.sha256)
+    expect(opened).to_contain_text("their digest is right")
+    shown: str = opened.locator("pre").inner_text()
+    body = service.stores.read(wanted)
+    assert "".join(line[6:53].replace(" ", "") for line in shown.splitlines()) == body[:256].hex()
+    save_picture(page, "ops-chunk")
+
+    # The same address, after somebody emptied the bucket behind our back
+    service.stores.remove(wanted.key)
+    page.reload()
+    row.locator("button").click()
+    expect(page.get_by_test_id("object-gone")).to_be_visible()
+    expect(page.locator("#verdict")).to_have_attribute("data-kind", "alarm", timeout=30_000)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_whole_at_320_px_and_axe_finds_nothing_serious(
+    service: Service, machine: Machine, recording_id: str, scheme: Any
+) -> None:
+    page = open_ops(machine, width=320, height=700)
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"{machine.url}/ops#recording={recording_id}&from=0")
+    page.locator('[data-testid="places"] button').first.click()
+    expect(page.get_by_test_id("opened-chunk").locator("pre")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    page.evaluate(AXE.read_text())
+    serious = [found for found in page.evaluate(_RUN_AXE) if found[0] in ("serious", "critical")]
+    assert serious == []
+    save_picture(page, f"ops-phone-{scheme}")

@@ -1,0 +1,98 @@
+// Findings with what to do about them, the last audit and scrub, and buttons that run them.
+import { html, render } from "./lib/lit-html/lit-html.js";
+import { inWords } from "./figures.js";
+import { ask } from "./server.js";
+import { nextSteps } from "./texts.js";
+
+const FINDINGS_SHOWN = 50;
+const PASSES = [
+  ["audit", "Run an audit", "compares the whole bucket with the ledger"],
+  ["scrub", "Run a scrub", "reads bytes back and checks their digests"],
+];
+
+export class AuditView {
+  constructor(root) {
+    this.root = root;
+    this.running = new Set();
+    this.problems = new Map();
+    this.reports = {};
+    this.findings = [];
+    this.counts = {};
+  }
+
+  // `counts`: unresolved findings by kind.
+  async refresh(counts) {
+    this.counts = counts;
+    await Promise.all([
+      ...PASSES.map(async ([name]) => {
+        this.reports[name] = await ask(`/api/${name}`).catch(() => this.reports[name] ?? null);
+      }),
+      ask(`/api/findings?limit=${FINDINGS_SHOWN}`).then(
+        (page) => { this.findings = page.findings ?? []; },
+        () => {},
+      ),
+    ]);
+    this.#show();
+  }
+
+  async #run(name) {
+    this.running.add(name);
+    this.problems.delete(name);
+    this.#show();
+    try {
+      this.reports[name] = await ask(`/api/${name}`, { method: "POST" });
+    } catch (failure) {
+      this.problems.set(name, failure.message);
+    }
+    this.running.delete(name);
+    await this.refresh(this.counts);
+  }
+
+  #show() {
+    const kinds = Object.entries(this.counts);
+    render(html`
+      ${kinds.length ? html`<dl class="facts" data-testid="finding-kinds">${kinds.map(([kind, count]) => html`
+        <dt><span class="mark" data-kind=${kind === "orphan" ? "wait" : "alarm"}>${count.toLocaleString()} ${kind}</span></dt>
+        <dd>${nextSteps[kind] ?? ""}</dd>`)}</dl>` : html`<p class="mark">No unresolved findings.</p>`}
+      <div class="actions">${PASSES.map(([name, label, what]) => html`
+        <button class="button button-small" data-testid="run-${name}" ?disabled=${this.running.has(name)} title=${what}
+          @click=${() => this.#run(name)}>${this.running.has(name) ? "Running…" : label}</button>`)}</div>
+      <div role="status">${[...this.problems].map(([name, words]) => html`<p class="problem">The ${name} did not run: ${words}</p>`)}</div>
+      <div class="columns">${PASSES.map(([name]) => this.#report(name))}</div>
+      ${this.findings.length ? this.#table() : ""}
+    `, this.root);
+  }
+
+  #report(name) {
+    const report = this.reports[name];
+    return html`<div><h3>Last ${name}</h3>${report ? html`<dl class="facts" data-testid="last-${name}">${Object.entries(report)
+      .filter(([, value]) => value !== null && typeof value !== "object")
+      .map(([key, value]) => html`<dt>${key.replaceAll("_", " ")}</dt><dd>${say(key, value)}</dd>`)}</dl>`
+      : html`<p class="soft">None has run yet.</p>`}</div>`;
+  }
+
+  #table() {
+    return html`<div class="scroll" tabindex="0"><table>
+      <caption>The newest findings</caption>
+      <thead><tr><th>Kind</th><th>Seen</th><th>Recording, chunks</th><th>Object</th><th>What to do</th></tr></thead>
+      <tbody>${this.findings.map((finding) => html`<tr>
+        <td><span class="mark" data-kind=${finding.resolved_at ? "good" : "alarm"}>${finding.kind}${finding.resolved_at ? ", resolved" : ""}</span></td>
+        <td>${finding.seen_at ? inWords.time(finding.seen_at) : ""}</td>
+        <td>${finding.recording_id ? html`<a href="#recording=${finding.recording_id}&from=${finding.first_chunk_index ?? 0}"><code>${finding.recording_id}</code></a>` : "several"}
+          <br><span class="soft">${range(finding)}</span></td>
+        <td><code>${finding.object_key ?? ""}</code></td>
+        <td>${[finding.detail, finding.next_step ?? nextSteps[finding.kind]].filter(Boolean).join(" ")}</td>
+      </tr>`)}</tbody></table></div>`;
+  }
+}
+
+const say = (key, value) => {
+  if (key.endsWith("_at")) return inWords.time(value);
+  if (key.endsWith("_s")) return `${value.toLocaleString(undefined, { maximumFractionDigits: 2 })} s`;
+  return typeof value === "number" ? value.toLocaleString() : String(value);
+};
+
+const range = ({ first_chunk_index: first, last_chunk_index: last, chunk_count: count }) => {
+  if (first === null || first === undefined) return count ? `${count} chunks` : "";
+  return first === last ? `chunk ${first}` : `chunks ${first} to ${last}`;
+};
