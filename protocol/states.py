@@ -60,6 +60,7 @@ class FindingKind(StrEnum):
     MISSING = "missing"  # row, no object
     ORPHAN = "orphan"  # object, no row
     MISMATCHED = "mismatched"  # the object's bytes are not what the row says
-    DISPUTED = "disputed"
-    STALLED = "stalled"
-    UNRECOVERABLE = "unrecoverable"
+    DISPUTED = "disputed"  # two contents of one chunk, and nothing says which one counts
+    STALLED = "stalled"  # an open recording whose client has not been heard of for a named time
+    UNRECOVERABLE = "unrecoverable"  # lost bytes that nobody can be expected to send again
+    FOREIGN = "foreign"  # an object that no server of this kind makes; never touched

@@ -89,6 +89,10 @@ class BlobStore(Protocol):
         """Remove the object; absent already is a success."""
         ...
 
+    async def read_clock(self) -> datetime:
+        """The store's own time, by which the ages of objects count; to the second."""
+        ...
+
     async def check(self) -> None:
         """Return when the bucket exists and answers; raise `BlobStoreError` otherwise."""
         ...

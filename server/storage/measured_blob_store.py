@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -48,6 +49,9 @@ class MeasuredBlobStore:
     async def delete(self, key: str) -> None:
         async with self._measure("delete", key):
             await self._store.delete(key)
+
+    async def read_clock(self) -> datetime:
+        return await self._store.read_clock()
 
     async def check(self) -> None:
         await self._store.check()

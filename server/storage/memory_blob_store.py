@@ -59,6 +59,9 @@ class MemoryBlobStore:
     async def delete(self, key: str) -> None:
         self._blobs.pop(key, None)
 
+    async def read_clock(self) -> datetime:
+        return self._now()
+
     async def check(self) -> None:
         return None
 

@@ -121,7 +121,8 @@ class MemoryLedger:
     async def acknowledge(self, objects: Sequence[NewObject], chunks: Sequence[NewChunk]) -> list[Outcome]:
         for new in objects:
             stored = StoredObject(new.object_id, new.key, new.size, new.etag, ObjectState.STORED, None)
-            self.objects.setdefault(new.object_id, ObjectRow(stored))
+            entry_count = sum(chunk.object_id == new.object_id for chunk in chunks)
+            self.objects.setdefault(new.object_id, ObjectRow(stored, entry_count=entry_count))
         now = self.now()
         return [self._acknowledge_one(chunk, now) for chunk in chunks]
 
@@ -151,8 +152,8 @@ class MemoryLedger:
         held.stored = replace(held.stored, etag=etag, verified_at=self.now())
         for recording_id in {row.recording_id for row in self.chunks.of_object(object_id)}:
             row = self.recordings.get(recording_id)
-            if row is not None and row.state is RecordingState.DAMAGED and self._is_whole(row):
-                row.state = RecordingState.COMPLETE
+            if row is not None:
+                self.complete_again(row)
 
     async def mark_wanted(self, object_id: UUID, chunks: Sequence[StoredChunk], kind: FindingKind) -> int:
         changed = [row for row in chunks if self._still_stands(row, object_id)]
@@ -165,7 +166,18 @@ class MemoryLedger:
                 recording.state = RecordingState.DAMAGED
         held = self.objects[object_id]
         held.stored, held.has_waste = replace(held.stored, verified_at=None), True
-        self.findings.append(FindingRow(kind, held.stored.key, tuple(map(key_of, changed)), self.now()))
+        recordings = {row.recording_id for row in changed}
+        self.findings.append(
+            FindingRow(
+                kind,
+                held.stored.key,
+                tuple(map(key_of, changed)),
+                self.now(),
+                object_id=object_id,
+                recording_id=recordings.pop() if len(recordings) == 1 else None,
+                chunk_count=len(changed),
+            )
+        )
         return len(changed)
 
     # -- completion
@@ -244,6 +256,11 @@ class MemoryLedger:
             and current.state is ChunkState.STORED
             and (current.object_id, current.offset) == (object_id, row.offset)
         )
+
+    def complete_again(self, row: RecordingRow) -> None:
+        """I4 in the other direction, where every chunk of a damaged recording is stored and verified again."""
+        if row.state is RecordingState.DAMAGED and self._is_whole(row):
+            row.state = RecordingState.COMPLETE
 
     def _is_whole(self, row: RecordingRow) -> bool:
         rows = self.chunks.of_recording(row.recording_id)

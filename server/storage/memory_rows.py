@@ -29,24 +29,33 @@ class RecordingRow:
     is_certificate_stored: bool = False
     tombstone: bytes | None = None
     media: StoredMedia | None = None
+    last_seen_at: datetime | None = None  # None: not since it was registered
 
 
 @dataclass(slots=True)
 class ObjectRow:
-    """An object's row with the mark that collect looks for."""
+    """An object's row with the mark that collect looks for, and what the audit counts."""
 
     stored: StoredObject
     has_waste: bool = False
+    entry_count: int | None = None
+    waste_count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FindingRow:
-    """A finding as `mark_wanted` noted it."""
+    """A finding; `chunks` as `mark_wanted` noted them, `subject` as an audit did."""
 
     kind: FindingKind
-    object_key: str
+    object_key: str | None
     chunks: tuple[ChunkKey, ...]
     seen_at: datetime
+    subject: str | None = None
+    object_id: UUID | None = None
+    recording_id: UUID | None = None
+    chunk_count: int = 0
+    detail: str = ""
+    resolved_at: datetime | None = None
 
 
 def key_of(row: StoredChunk) -> ChunkKey:

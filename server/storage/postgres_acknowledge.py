@@ -48,8 +48,9 @@ _INSERT: Final = """
         order by recording_id
         for share
     ), new_objects as (
-        insert into objects (object_id, key, size, etag)
-        select * from unnest(%s::uuid[], %s::text[], %s::int8[], %s::text[])
+        insert into objects (object_id, key, size, etag, entry_count)
+        select o.*, (select count(*) from incoming where incoming.object_id = o.object_id)
+        from unnest(%s::uuid[], %s::text[], %s::int8[], %s::text[]) as o (object_id, key, size, etag)
         on conflict (object_id) do nothing
     ), written as (
         insert into chunks (recording_id, chunk_index, run, object_id, object_offset, size, sha256, chunk_id)
@@ -106,15 +107,22 @@ async def acknowledge(
     if not chunks:
         return []
     async with connections.transaction() as transaction:
-        rows = await transaction.fetch(_INSERT, (*_columns_of(chunks), *_object_columns_of(objects)))
-        times: dict[_ChunkKey, datetime] = {(row[0], row[1]): row[2] for row in rows}
-        if rows:
-            transaction.xid = rows[0][3]
-        if len(times) == len(chunks):
-            return [_accept(chunk, times[chunk.recording_id, chunk.chunk_index]) for chunk in chunks]
-        left = [chunk for chunk in chunks if (chunk.recording_id, chunk.chunk_index) not in times]
-        outcomes = await _judge_left(transaction, left)
-        await _mark_waste(transaction, left, outcomes)
+        return await acknowledge_in(transaction, objects, chunks)
+
+
+async def acknowledge_in(
+    transaction: Transaction, objects: Sequence[NewObject], chunks: Sequence[NewChunk]
+) -> list[Outcome]:
+    """Steps 1 to 4 for at least one chunk, within the caller's transaction."""
+    rows = await transaction.fetch(_INSERT, (*_columns_of(chunks), *_object_columns_of(objects)))
+    times: dict[_ChunkKey, datetime] = {(row[0], row[1]): row[2] for row in rows}
+    if rows:
+        transaction.xid = rows[0][3]
+    if len(times) == len(chunks):
+        return [_accept(chunk, times[chunk.recording_id, chunk.chunk_index]) for chunk in chunks]
+    left = [chunk for chunk in chunks if (chunk.recording_id, chunk.chunk_index) not in times]
+    outcomes = await _judge_left(transaction, left)
+    await _mark_waste(transaction, left, outcomes)
     return [
         _accept(chunk, times[key]) if (key := (chunk.recording_id, chunk.chunk_index)) in times else outcomes[key]
         for chunk in chunks

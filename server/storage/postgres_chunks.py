@@ -37,7 +37,7 @@ _SET_VERIFIED: Final = """
     update objects set verified_at = now(), etag = %s where object_id = %s and state = 'stored'
 """
 # I4 in the other direction: every chunk of the manifest has its row, stored, in an object that was read back.
-_SET_COMPLETE_AGAIN: Final = """
+SET_COMPLETE_AGAIN: Final = """
     update recordings set state = 'complete'
     where recording_id = any(%s::uuid[]) and state = 'damaged'
         and certified_chunks = (
@@ -113,7 +113,7 @@ async def mark_verified(connections: PostgresConnections, object_id: UUID, etag:
         damaged = await transaction.fetch(_LOCK_RECORDINGS_OF_OBJECT, (["damaged"], object_id))
         await transaction.fetch(_SET_VERIFIED, (etag, object_id))
         if damaged:
-            await transaction.fetch(_SET_COMPLETE_AGAIN, (uuid_column([row[0] for row in damaged]),))
+            await transaction.fetch(SET_COMPLETE_AGAIN, (uuid_column([row[0] for row in damaged]),))
 
 
 async def mark_wanted(

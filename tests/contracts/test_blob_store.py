@@ -187,3 +187,13 @@ async def test_many_puts_at_once_all_hold(blob_store: BlobStore) -> None:
 
 async def test_check_is_content_with_a_bucket(blob_store: BlobStore) -> None:
     await blob_store.check()
+
+
+async def test_the_stores_clock_is_the_one_that_dates_its_objects(blob_store: BlobStore) -> None:
+    before = await blob_store.read_clock()
+    await blob_store.put(KEY, b"x")
+    described = await blob_store.head(KEY)
+    after = await blob_store.read_clock()
+    # Both are told to the second.
+    assert described is not None
+    assert before - timedelta(seconds=1) <= described.modified_at <= after + timedelta(seconds=1)

@@ -24,6 +24,7 @@ Rule = Callable[[str, str], list[str]]  # (source, dotted module) -> what is wro
 STORAGE_PORTS = {
     "BlobStore": "blob_store",
     "Ledger": "ledger",
+    "AuditLedger": "audit_ledger",
     "MediaLedger": "media_ledger",
     "OpsLedger": "ops_ledger",
 }
@@ -76,7 +77,16 @@ def check_no_libav(source: str, module: str) -> list[str]:
 
 
 def check_storage(source: str, module: str) -> list[str]:
-    above = {"litestar", "uvicorn", "server.routes", "server.ingest", "server.recordings", "server.app", "server.cli"}
+    above = {
+        "litestar",
+        "uvicorn",
+        "server.routes",
+        "server.ingest",
+        "server.recordings",
+        "server.audit",
+        "server.app",
+        "server.cli",
+    }
     stem = module.rpartition(".")[2]
     return find_forbidden_imports(source, module, above) + find_misnamed_adapters(source, stem, STORAGE_PORTS)
 
@@ -100,6 +110,7 @@ RULES: dict[str, tuple[list[str], list[str], Rule]] = {
     "media knows no HTTP and no SQL": (["server/media/"], [], check_knows_neither_http_nor_sql),
     "ops knows no HTTP and no SQL": (["server/ops/"], [], check_knows_neither_http_nor_sql),
     "libav runs in its child process only": (["server/"], ["server/media/libav/"], check_no_libav),
+    "audit knows no HTTP and no SQL": (["server/audit/"], [], check_knows_neither_http_nor_sql),
     "storage is below everything and named after its technology": (["server/storage/"], [], check_storage),
 }
 
@@ -163,6 +174,7 @@ def test_every_module_keeps_the_rule(name: str) -> None:
         (check_storage, "server.storage.planted", "from server.ingest import order"),
         (check_storage, "server.storage.bucket", "class MinioBlobStore: ..."),
         (check_storage, "server.storage.postgres_rows", "class PostgresLedger(Base): ..."),
+        (check_storage, "server.storage.postgres_ledger", "class PostgresAuditLedger: ..."),
     ],
 )
 def test_a_planted_violation_is_found(rule: Rule, module: str, source: str) -> None:
