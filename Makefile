@@ -9,7 +9,7 @@ python := .venv/bin/python
 # Where set-up puts node and npm on a machine that has none.
 export PATH := $(CURDIR)/.build/node/bin:$(PATH)
 
-.PHONY: help run dev test build check bench bench-media kill-matrix load migrate db-shell lock clean
+.PHONY: help run dev test build check bench bench-audit bench-media kill-matrix load migrate db-shell lock clean
 
 help: ## List these words
 	@echo 'Holdfast: a browser recorder that does not lose anything.'
@@ -40,6 +40,10 @@ check: ## Format, lint, strict types, SQL lint, JavaScript syntax
 bench: ## Small benchmarks beside the bare bucket; result in loadtest/results/
 	@$(setup) test page
 	@$(python) -m loadtest.bench
+
+bench-audit: ## A clean audit over a million chunks: time, memory, growth; then a purge (AUDIT_PACKED=, AUDIT_OWN=)
+	@$(setup) test
+	@$(python) -m loadtest.bench_audit
 
 bench-media: ## How long a finished file takes, in how much memory, and how soon its middle plays (MINUTES=)
 	@$(setup) test

@@ -54,6 +54,14 @@ class MediaState(StrEnum):
     UNPLAYABLE = "unplayable"  # nothing in it can be played; the original bytes are all there is
 
 
+class PassStanding(StrEnum):
+    """How it stands with audits, or with scrubs."""
+
+    NEVER = "never"  # none has ended yet
+    RUNNING = "running"  # one is under way, or asked for
+    FINISHED = "finished"
+
+
 class FindingKind(StrEnum):
     """One difference that an audit, a scrub or a read saw."""
 

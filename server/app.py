@@ -13,6 +13,7 @@ from server.envelope import Envelope
 from server.metrics import Metrics
 from server.parts import Parts, open_parts
 from server.problems import answer_problem
+from server.routes.audit import audit_routes
 from server.routes.chunks import chunk_routes
 from server.routes.loose_chunks import loose_chunk_routes
 from server.routes.media import media_routes
@@ -27,6 +28,7 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
     chunk_routes,
     media_routes,
     loose_chunk_routes,
+    *audit_routes,
     *service_routes,
     *ops_routes,
     *page_routes,
@@ -46,6 +48,7 @@ def create_app(settings: Settings, parts: Parts | None = None, metrics: Metrics 
             app.state["parts"] = running
             watching = [asyncio.create_task(running.installation.watch()), asyncio.create_task(_keep_gauges(running))]
             watching.append(asyncio.create_task(running.history.run()))
+            watching += [asyncio.create_task(running.schedule.run()), asyncio.create_task(running.vitals.run())]
             if settings.media_makers:
                 watching.append(asyncio.create_task(running.making.run()))
             try:

@@ -13,14 +13,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from server.commands import check_certificate
+from server.commands import audit, check_certificate
+from server.commands.outcome import EXIT_OK, EXIT_WRONG_USE, complain, report_outcome
 from server.setting_kinds import InvalidSettingError
 from server.settings import Settings, describe_settings, read_settings
 from server.version import SERVER_VERSION
-
-EXIT_OK: Final = 0
-EXIT_FAILED: Final = 1
-EXIT_WRONG_USE: Final = 2
 
 _DESCRIPTION: Final = "Holdfast records in a browser tab and does not lose what the page shows as saved."
 _EPILOG: Final = "Settings come from the environment (HOLDFAST_*); `holdfast settings` lists them."
@@ -45,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = read_settings()
     except InvalidSettingError as error:
         for line in str(error).splitlines():
-            _complain(line)
+            complain(line)
         return EXIT_WRONG_USE
     return run(options, settings)
 
@@ -88,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     migrate.add_argument("--json", action="store_true", help="as JSON")
     migrate.set_defaults(run=_migrate)
 
+    audit.add(words)
     check_certificate.add(words)
     return parser
 
@@ -97,7 +95,7 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
     from server.supervisor import serve
 
     set_up_logging(settings)
-    return _report(lambda: serve(settings, os.environ, adopts_bucket=options.adopt_bucket))
+    return report_outcome(lambda: serve(settings, os.environ, adopts_bucket=options.adopt_bucket))
 
 
 def _list_settings(options: argparse.Namespace, _settings: Settings) -> int:
@@ -135,7 +133,7 @@ def _migrate(options: argparse.Namespace, settings: Settings) -> int:
             print(f"{len(applied)} applied: the schema is up to date" if applied else "the schema is up to date")
 
     set_up_logging(settings)
-    return _report(run)
+    return report_outcome(run)
 
 
 def _upload(options: argparse.Namespace, settings: Settings) -> int:
@@ -149,31 +147,6 @@ def _upload(options: argparse.Namespace, settings: Settings) -> int:
         title=options.title,
         is_json=options.json,
     )
-
-
-def _report(run: Callable[[], None]) -> int:
-    """Run it; errors that an operator can act on become one message and exit code 1."""
-    from server.listening import PortError
-    from server.services.errors import EmbeddedServiceError
-    from server.storage.blob_store import BlobStoreError
-    from server.storage.ledger import LedgerError
-    from server.worker_pool import WorkersFailedError
-
-    try:
-        run()
-    except (PortError, EmbeddedServiceError, WorkersFailedError) as error:
-        _complain(str(error))
-    except LedgerError as error:
-        _complain(f"the ledger: {error}. Check HOLDFAST_DATABASE_URL and the database")
-    except BlobStoreError as error:
-        _complain(f"the bucket: {error}. Check HOLDFAST_S3_* and the S3 service")
-    else:
-        return EXIT_OK
-    return EXIT_FAILED
-
-
-def _complain(message: str) -> None:
-    print(f"holdfast: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

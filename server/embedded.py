@@ -162,6 +162,19 @@ class EmbeddedServices:
         return self._postgres
 
 
+def find_running_services(data_dir: Path) -> tuple[str, BucketSettings]:
+    """Database URL and bucket of the server that runs on `data_dir`, for its owner. Raises `EmbeddedServiceError`."""
+    directory = DataDirectory(data_dir)
+    credentials, ports = directory.load_credentials(), directory.load_ports()
+    try:
+        database_url = postgres_service.url_of(credentials, ports["postgres"])
+        return database_url, seaweedfs_service.bucket_of(credentials, ports["weed_s3"])
+    except KeyError as error:
+        raise EmbeddedServiceError(
+            f"{data_dir} does not say where its {error} listens; is the server starting?"
+        ) from None
+
+
 def _is_port_taken(error: EmbeddedServiceError) -> bool:
     return "address already in use" in str(error).lower()
 

@@ -4,6 +4,7 @@ It wraps the whole application, because the framework's own middleware does not 
 address or a method that does not exist.
 """
 
+import logging
 import time
 from typing import Any, Final
 
@@ -39,6 +40,12 @@ SECURITY_HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(self), microphone=(self), display-capture=(self)"),
 )
+
+_log = logging.getLogger(__name__)
+
+# Every answer is a line at level debug; these are worth one always.
+_LOGGED_STATUS: Final = 500
+_LOGGED_S: Final = 5.0
 
 
 class Envelope:
@@ -79,6 +86,25 @@ class Envelope:
             await self.litestar(scope, receive, send_enveloped)
         finally:
             route = str(scope.get("path_template") or "none")
-            self._metrics.observe_request(
-                scope["method"], route, status, time.perf_counter() - started_s, state.get("problem_code")
-            )
+            seconds = time.perf_counter() - started_s
+            self._metrics.observe_request(scope["method"], route, status, seconds, state.get("problem_code"))
+            level = logging.DEBUG if status < _LOGGED_STATUS and seconds < _LOGGED_S else logging.INFO
+            if _log.isEnabledFor(level):
+                _log.log(level, "answered", extra=_describe(scope, route, status, seconds))
+
+
+def _describe(scope: Scope, route: str, status: int, seconds: float) -> dict[str, Any]:
+    """What a line says of a request: ids and codes, never a query, a header or a body."""
+    state = scope["state"]
+    described = {
+        "request_id": state["request_id"],
+        "method": scope.get("method"),
+        "route": route,
+        "status": status,
+        "ms": round(seconds * 1e3, 1),
+        "code": state.get("problem_code"),
+        # As the route parsed it from the address; the body of a registration is not looked at.
+        "recording_id": scope.get("path_params", {}).get("recording_id"),
+        "chunk_index": scope.get("path_params", {}).get("chunk_index"),
+    }
+    return {name: value for name, value in described.items() if value is not None}

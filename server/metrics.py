@@ -58,6 +58,19 @@ class Metrics:
         self._bucket_errors = Counter(
             "holdfast_bucket_errors", "Calls that the bucket did not answer as it should.", ["call"], registry=registry
         )
+        self._flush_seconds = Histogram(
+            "holdfast_flush_seconds",
+            "The ledger's steps of a flush: look-up, acknowledge. Its PUT is in holdfast_bucket_seconds.",
+            ["step"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._flush_chunks = Histogram(
+            "holdfast_flush_chunks",
+            "Chunks that shared a transaction.",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
+            registry=registry,
+        )
         self._flushes = Gauge(
             "holdfast_flushes_in_flight",
             "Packs and large chunks on their way into bucket and ledger.",
@@ -69,6 +82,33 @@ class Metrics:
         )
         self._waiting_bodies = Gauge(
             "holdfast_waiting_bodies", "Bodies held in memory.", registry=registry, multiprocess_mode="livesum"
+        )
+        self._findings = Gauge(
+            "holdfast_findings_unresolved",
+            "Differences between bucket and ledger that are not settled.",
+            ["kind"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self._wanted = Gauge(
+            "holdfast_chunks_wanted",
+            "Chunks that the bucket lost and that are asked for again.",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self._pass_age = Gauge(
+            "holdfast_pass_age_seconds",
+            "Since the last whole audit or scrub.",
+            ["pass"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self._pass_seconds = Gauge(
+            "holdfast_pass_duration_seconds",
+            "How long the last whole audit or scrub worked.",
+            ["pass"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
         )
         self._is_matched = Gauge(
             "holdfast_installation_matched",
@@ -96,6 +136,12 @@ class Metrics:
         if not has_answered:
             self._bucket_errors.labels(call).inc()
 
+    def observe_flush(self, step: str, seconds: float, chunk_count: int) -> None:
+        """Count one step of one flush."""
+        self._flush_seconds.labels(step).observe(seconds)
+        if step == "acknowledge":
+            self._flush_chunks.observe(chunk_count)
+
     def set_flushes_in_flight(self, count: int) -> None:
         """How many flushes this process has begun and not ended at this moment."""
         self._flushes.set(count)
@@ -108,6 +154,19 @@ class Metrics:
     def set_matched(self, is_matched: bool) -> None:
         """What the last comparison of bucket and ledger said."""
         self._is_matched.set(1 if is_matched else 0)
+
+    def set_findings(self, kind: str, count: int) -> None:
+        """How many findings of the kind are unresolved."""
+        self._findings.labels(kind).set(count)
+
+    def set_wanted(self, count: int) -> None:
+        """How many chunks are asked for again."""
+        self._wanted.set(count)
+
+    def set_pass(self, kind: str, age_s: float, duration_s: float) -> None:
+        """When the last audit or scrub ended, and how long it worked."""
+        self._pass_age.labels(kind).set(age_s)
+        self._pass_seconds.labels(kind).set(duration_s)
 
     def render(self) -> bytes:
         """Prometheus' text for all workers."""

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from server.audit.schedule import Schedule
+from server.audit.sightings import Sightings
+from server.audit.vitals import Vitals
+from server.audit.wiring import build_audit_parts
 from server.ingest.flush import Flusher
 from server.ingest.group_ingest import GroupIngest
 from server.ingest.ingest import Ingest
@@ -28,12 +32,15 @@ from server.recordings.reading import Reader
 from server.recordings.registration import Registrar
 from server.recordings.verification import Verifier
 from server.settings import Settings
+from server.storage.audit_ledger import AuditLedger
 from server.storage.blob_store import BlobStore
 from server.storage.ledger import Ledger
 from server.storage.measured_blob_store import MeasuredBlobStore
+from server.storage.measured_ledger import MeasuredLedger
 from server.storage.media_ledger import MediaLedger
 from server.storage.minio_blob_store import MinioBlobStore
 from server.storage.ops_ledger import OpsLedger
+from server.storage.postgres_audit_ledger import PostgresAuditLedger
 from server.storage.postgres_connection import COMMIT_S
 from server.storage.postgres_ledger import PostgresLedger
 from server.storage.postgres_media_ledger import PostgresMediaLedger
@@ -64,6 +71,9 @@ class Parts:
     mp4_copies: Mp4Copies
     making: MakingLoop
     history: HistoryKeeper
+    audit_ledger: AuditLedger
+    schedule: Schedule
+    vitals: Vitals
     overviewer: Overviewer
     browser: Browser
 
@@ -78,6 +88,7 @@ def build_parts(
     ledger: Ledger,
     media_ledger: MediaLedger,
     ops_ledger: OpsLedger,
+    audit_ledger: AuditLedger,
     store: BlobStore,
     metrics: Metrics,
     stop_worker: Callable[[], None] = stop_worker,
@@ -85,10 +96,12 @@ def build_parts(
     """Everything over these two stores; nothing is opened or asked yet."""
     installation = InstallationWatch(ledger, store)
     waiting = Waiting(bytes_max=settings.bytes_waiting_max, chunks_max=settings.chunks_waiting_max)
-    verifier = Verifier(ledger, store, confirm_installation=installation.confirm)
+    sightings = Sightings(audit_ledger)
+    verifier = Verifier(ledger, store, confirm_installation=installation.confirm, note_sighting=sightings.note)
+    audit = build_audit_parts(settings, ledger, audit_ledger, store, installation.confirm)
     reader = Reader(ledger, store, confirm_installation=installation.confirm)
     shelf = Shelf(ledger, media_ledger, store, reader, confirm_installation=installation.confirm)
-    readiness = Readiness(ledger, store, installation, waiting)
+    readiness = Readiness(ledger, store, installation, waiting, settings.data_dir)
     shared = os.environ.get(SHARED_FOLDER_VARIABLE)
     history = HistoryKeeper(metrics, Path(shared) if shared else None)
     media_folder = settings.data_dir / "media"
@@ -99,7 +112,7 @@ def build_parts(
         readiness=readiness,
         waiting=waiting,
         ingest=GroupIngest(
-            Flusher(ledger, store, put_and_commit_s=PUT_S + COMMIT_S),
+            Flusher(MeasuredLedger.over(ledger, metrics.observe_flush), store, put_and_commit_s=PUT_S + COMMIT_S),
             pack_chunk_bytes_max=settings.pack_chunk_max_bytes,
             flushes_in_flight_max=settings.flushes_in_flight_max,
             puts_in_flight_max=settings.puts_in_flight_max,
@@ -121,6 +134,9 @@ def build_parts(
             slots=settings.media_makers,
         ),
         history=history,
+        audit_ledger=audit_ledger,
+        schedule=audit.schedule,
+        vitals=Vitals(audit_ledger, metrics, unrecoverable_after_s=settings.unrecoverable_after_s),
         overviewer=Overviewer(ops_ledger, readiness, history),
         browser=Browser(ledger, ops_ledger, store),
     )
@@ -142,6 +158,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
             ledger,
             PostgresMediaLedger(ledger.connections),
             PostgresOpsLedger(ledger.connections),
+            PostgresAuditLedger(ledger.connections),
             store,
             metrics,
         )

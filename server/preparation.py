@@ -11,13 +11,15 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Final
 
+from server.audit.lives import Life, begin_life
 from server.embedded import EmbeddedServices
 from server.installation import establish_installation, write_probe
 from server.settings import Settings
 from server.storage.blob_store import BlobStore, BlobStoreUnavailableError
-from server.storage.ledger import Ledger, LedgerUnavailableError
+from server.storage.ledger import Ledger, LedgerError, LedgerUnavailableError
 from server.storage.migrations import Migration, apply_migrations
 from server.storage.minio_blob_store import MinioBlobStore
+from server.storage.postgres_audit_ledger import PostgresAuditLedger
 from server.storage.postgres_ledger import PostgresLedger
 
 _log = logging.getLogger(__name__)
@@ -54,7 +56,7 @@ def migrate(database_url: str) -> list[Migration]:
     return apply_migrations(database_url, on_progress=_log.info)
 
 
-def join_stores(settings: Settings, *, adopts_bucket: bool, patience_s: float) -> None:
+def join_stores(settings: Settings, *, adopts_bucket: bool, patience_s: float, life: Life) -> None:
     """Establish the installation and warm both stores up. Raises `LedgerError` or `BlobStoreError`.
 
     A store that is not there yet is asked again for `patience_s`: an embedded SeaweedFS answers
@@ -63,10 +65,26 @@ def join_stores(settings: Settings, *, adopts_bucket: bool, patience_s: float) -
     A mismatch is only said: the server runs on, answers `store-mismatch`, and heals without a restart
     when the right store comes back.
     """
-    asyncio.run(_join_stores(settings, adopts_bucket, time.monotonic() + patience_s))
+    asyncio.run(_join_stores(settings, adopts_bucket, time.monotonic() + patience_s, life))
 
 
-async def _join_stores(settings: Settings, adopts_bucket: bool, deadline_s: float) -> None:
+def note_end(settings: Settings, life: Life) -> None:
+    """The server ended well, so its next start needs no audit; where that cannot be noted, one more does no harm."""
+
+    async def end() -> None:
+        assert settings.database_url is not None
+        ledger = await PostgresLedger.open(settings.database_url, pool_size=1)
+        try:
+            await PostgresAuditLedger(ledger.connections).end_life(life.life_id)
+        except LedgerError as error:
+            _log.warning("the end is not noted, so an audit follows the next start", extra={"reason": str(error)})
+        finally:
+            await ledger.close()
+
+    asyncio.run(end())
+
+
+async def _join_stores(settings: Settings, adopts_bucket: bool, deadline_s: float, life: Life) -> None:
     if settings.database_url is None or settings.bucket is None:
         raise ValueError("both stores are needed: start the embedded services first")
     async with AsyncExitStack() as stack:
@@ -77,6 +95,7 @@ async def _join_stores(settings: Settings, adopts_bucket: bool, deadline_s: floa
         while True:
             try:
                 await _establish(ledger, store, adopts_bucket)
+                await begin_life(PostgresAuditLedger(ledger.connections), life)
                 return
             except (LedgerUnavailableError, BlobStoreUnavailableError) as error:
                 if time.monotonic() >= deadline_s:

@@ -76,6 +76,23 @@ SETTINGS: Final = (
     Setting("HOLDFAST_CHUNKS_WAITING_MAX", whole_number(1, 1_000_000), "4096", "bodies that it holds; past it 503"),
     Setting("HOLDFAST_DRAIN_S", seconds(0, 600), "25", "how long a stop waits for requests under way"),
     Setting("HOLDFAST_GRACE_S", seconds(60, 7 * 86_400), "900", "age below which an audit touches no object"),
+    Setting("HOLDFAST_AUDIT_EVERY_S", seconds(0, 90 * 86_400), "3600", "from one audit's end to the next; 0: none"),
+    Setting("HOLDFAST_SCRUB_EVERY_S", seconds(0, 365 * 86_400), "604800", "from one scrub's end to the next; 0: none"),
+    Setting(
+        "HOLDFAST_SCRUB_BYTES_PER_S",
+        whole_number(0, 1024 * _MIB),
+        str(_MIB),
+        "how fast it reads; 0: as fast as it goes",
+    ),
+    Setting(
+        "HOLDFAST_STALLED_AFTER_S", seconds(60, 365 * 86_400), "86400", "silence after which a recording is stalled"
+    ),
+    Setting(
+        "HOLDFAST_UNRECOVERABLE_AFTER_S",
+        seconds(60, 365 * 86_400),
+        "86400",
+        "time after which lost chunks that nobody sent again are called unrecoverable",
+    ),
     Setting("HOLDFAST_MEDIA_MAKERS", whole_number(0, 64), "1", "finished files that a machine makes at once; 0: none"),
     Setting("HOLDFAST_WEB_DIR", parse_path, str(_WEB_DIR), "the built page"),
     Setting("HOLDFAST_LOG_FORMAT", one_of("auto", "json", "human"), "auto", "auto: human on a terminal, else JSON"),
@@ -102,6 +119,11 @@ class Settings:
     chunks_waiting_max: int
     drain_s: float
     grace_s: float
+    audit_every_s: float
+    scrub_every_s: float
+    scrub_bytes_per_s: int
+    stalled_after_s: float
+    unrecoverable_after_s: float
     media_makers: int
     web_dir: Path
     log_format: str
@@ -141,6 +163,11 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         chunks_waiting_max=values["HOLDFAST_CHUNKS_WAITING_MAX"],
         drain_s=values["HOLDFAST_DRAIN_S"],
         grace_s=values["HOLDFAST_GRACE_S"],
+        audit_every_s=values["HOLDFAST_AUDIT_EVERY_S"],
+        scrub_every_s=values["HOLDFAST_SCRUB_EVERY_S"],
+        scrub_bytes_per_s=values["HOLDFAST_SCRUB_BYTES_PER_S"],
+        stalled_after_s=values["HOLDFAST_STALLED_AFTER_S"],
+        unrecoverable_after_s=values["HOLDFAST_UNRECOVERABLE_AFTER_S"],
         media_makers=values["HOLDFAST_MEDIA_MAKERS"],
         web_dir=values["HOLDFAST_WEB_DIR"],
         log_format=values["HOLDFAST_LOG_FORMAT"],

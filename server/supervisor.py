@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from server.announcement import Announcement
+from server.audit.lives import Life, life_of
 from server.listening import bind_listeners, port_of, start_listening
 from server.preparation import (
     embedded_services,
@@ -24,6 +25,7 @@ from server.preparation import (
     join_stores,
     migrate,
     needs_embedded,
+    note_end,
     with_services,
 )
 from server.service_keeper import ServiceKeeper
@@ -69,7 +71,9 @@ def _start(settings: Settings, environ: Mapping[str, str], adopts_bucket: bool, 
         keeper = ServiceKeeper(services)
     assert settled.database_url is not None
     migrate(settled.database_url)
-    join_stores(settled, adopts_bucket=adopts_bucket, patience_s=_EMBEDDED_PATIENCE_S if keeper else 0.0)
+    life = life_of(settings)
+    patience_s = _EMBEDDED_PATIENCE_S if keeper else 0.0
+    join_stores(settled, adopts_bucket=adopts_bucket, patience_s=patience_s, life=life)
     metrics_dir = _make_metrics_dir(settled, is_ours_alone=keeper is not None)
     stack.callback(shutil.rmtree, metrics_dir, ignore_errors=True)
     start_listening(listeners)
@@ -79,14 +83,20 @@ def _start(settings: Settings, environ: Mapping[str, str], adopts_bucket: bool, 
         environ_of_workers(settled, environ) | {"PROMETHEUS_MULTIPROC_DIR": str(metrics_dir)},
         metrics_dir,
     )
-    return _Supervisor(settled, listeners, pool, keeper)
+    return _Supervisor(settled, life, listeners, pool, keeper)
 
 
 class _Supervisor:
     def __init__(
-        self, settings: Settings, listeners: list[socket.socket], pool: WorkerPool, keeper: ServiceKeeper | None
+        self,
+        settings: Settings,
+        life: Life,
+        listeners: list[socket.socket],
+        pool: WorkerPool,
+        keeper: ServiceKeeper | None,
     ) -> None:
         self._settings = settings
+        self._life = life
         self._listeners = listeners
         self._pool = pool
         self._keeper = keeper
@@ -132,6 +142,8 @@ class _Supervisor:
                 is_killed = True
             self._pool.tend()
         _log.info("workers stopped")
+        if not is_killed:
+            note_end(self._settings, self._life)
 
     def _note_served(self) -> None:
         self._pool.has_served = True

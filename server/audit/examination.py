@@ -63,7 +63,7 @@ class Examiner:
             if row is not None:
                 # 3 missing
                 rows = await list_stored(self._ledger, row.object)
-                tally.missing += await self._ask_again(row.object, rows, FindingKind.MISSING, tally)
+                await self._ask_again(row.object, rows, FindingKind.MISSING, tally)
         elif row is not None:
             await self._examine_known(key, row, blob, tally)
         elif blob.modified_at < adopted_before:
@@ -81,7 +81,7 @@ class Examiner:
             if body is None:
                 return  # gone since the HEAD: the next audit sees that from its beginning
             if damaged:
-                tally.mismatched += await self._ask_again(row.object, damaged, FindingKind.MISMATCHED, tally)
+                await self._ask_again(row.object, damaged, FindingKind.MISMATCHED, tally)
             adoption, entries = NOTHING_ADOPTED, None
             if len(body) == row.object.size:
                 entries = await self._read_entries(key, body)
@@ -147,17 +147,19 @@ class Examiner:
 
     async def _ask_again(
         self, held_by: StoredObject, rows: Sequence[StoredChunk], kind: FindingKind, tally: Tally
-    ) -> bool:
-        """Whether any of the rows was not `wanted` before."""
+    ) -> None:
+        """Those of the rows that still stand so become `wanted`; counted where any did."""
         if not rows:
-            return False
+            return
         # In a wrong bucket everything looks lost, and nothing is.
         await self._confirm_installation()
         count = await self._ledger.mark_wanted(held_by.object_id, rows, kind)
-        tally.rerequested += count
         if count:
+            # Counted here, after every wait: others count in the same tally meanwhile.
+            tally.rerequested += count
+            tally.missing += kind is FindingKind.MISSING
+            tally.mismatched += kind is FindingKind.MISMATCHED
             _log.warning("chunks are asked for again", extra={"kind": kind, "key": held_by.key, "chunks": count})
-        return count > 0
 
     async def _note_orphan(
         self, found: ChunkKey | PackKey | NewObject, detail: str, *, is_resolved: bool, chunk_count: int = 0

@@ -14,7 +14,9 @@ from server.refusal import Refusal
 
 _RECORDING: Final = b"r"
 _CHUNK: Final = b"c"
+_FINDING: Final = b"f"
 _INDEX_BYTES: Final = 4
+_FINDING_BYTES: Final = 8
 _TEXT_MAX_CHARS: Final = 64
 
 
@@ -40,6 +42,19 @@ def decode_chunk_cursor(cursor: str) -> int:
     if index > CHUNK_INDEX_MAX:
         raise _invalid(cursor)
     return index
+
+
+def encode_finding_cursor(last: int) -> str:
+    """The cursor after this finding_id."""
+    return _encode(_FINDING + last.to_bytes(_FINDING_BYTES, "big"))
+
+
+def decode_finding_cursor(cursor: str) -> int:
+    """Raises `Refusal` (INVALID_CURSOR)."""
+    finding_id = int.from_bytes(_decode(cursor, _FINDING, _FINDING_BYTES), "big")
+    if finding_id >= 2**63:
+        raise _invalid(cursor)
+    return finding_id
 
 
 def _encode(raw: bytes) -> str:

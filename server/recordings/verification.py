@@ -6,7 +6,7 @@ answers a HEAD since. A call is bounded in objects read back and in time; what i
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -17,6 +17,13 @@ from server.recordings.describing import ConfirmInstallation, require_recording,
 from server.recordings.object_checks import CHECKS_AT_ONCE, ObjectCheck, ObjectChecks
 from server.storage.blob_store import BlobStore
 from server.storage.ledger import Ledger, LocatedChunk
+
+# Hears of each recording whose client asked.
+NoteSighting = Callable[[UUID], Awaitable[None]]
+
+
+async def forget_sighting(recording_id: UUID) -> None:
+    """For callers to whom it does not matter when a client was there."""
 
 
 @dataclass(slots=True)
@@ -40,10 +47,12 @@ class Verifier:
         store: BlobStore,
         *,
         confirm_installation: ConfirmInstallation = trust_installation,
+        note_sighting: NoteSighting = forget_sighting,
         duration_s_max: float = VERIFY_DURATION_S_MAX,
     ) -> None:
         self._ledger = ledger
         self._checks = ObjectChecks(ledger, store, confirm_installation)
+        self._note_sighting = note_sighting
         self._duration_s_max = duration_s_max
 
     async def close(self) -> None:
@@ -65,6 +74,7 @@ class Verifier:
             if (row := located.get(claim.chunk_index)) is not None and _judge_row(claim, row) is None
         ]
         checks = await self._check_objects(in_doubt, call)
+        await self._note_sighting(recording_id)
         return VerifyResponse(
             recording_id=recording_id,
             chunks=[_answer(claim, located.get(claim.chunk_index), checks) for claim in claims],

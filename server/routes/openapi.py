@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from protocol import wire
+from protocol import operations, wire
 from protocol.errors import STATUS_OF_CODE, ErrorCode, Problem
 from server.ops import answers
 from server.problems import PROBLEM_TYPE
@@ -182,6 +182,30 @@ CALLS: Final = (
         "A loose chunk's bytes; slashes of its id may stand as they are",
         {200: BYTES},
         (*_STORES, C.INVALID_CHUNK_ID, C.CHUNK_UNKNOWN, C.CHUNK_DAMAGED, C.CHUNK_DISPUTED),
+    ),
+    Call(
+        "POST",
+        "/api/audit",
+        "Compare bucket and ledger now, both ways, and repair; 202: it still runs",
+        {200: operations.AuditReport, 202: operations.AuditReport},
+        _STORES,
+    ),
+    Call("GET", "/api/audit", "The last audit's report", {200: operations.AuditReport}, _STORES),
+    Call("POST", "/api/scrub", "Read every object back, at a set rate", {202: operations.ScrubReport}, _STORES),
+    Call(
+        "GET",
+        "/api/scrub",
+        "The last scrub's report, and how far the one under way is",
+        {200: operations.ScrubReport},
+        _STORES,
+    ),
+    Call(
+        "GET",
+        "/api/findings",
+        "Differences that were found, newest first, with what they mean and what to do",
+        {200: operations.FindingPage},
+        (*_STORES, C.INVALID_REQUEST, C.INVALID_CURSOR, C.INVALID_RECORDING_ID),
+        query=("cursor", "limit", "kind", "recording_id", "resolved"),
     ),
     Call("GET", "/api/health/live", "Whether the process answers", {200: wire.Health}, _ALWAYS),
     Call(

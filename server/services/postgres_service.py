@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from server.services.child_process import ChildProcess, StopStep, is_running, read_pid, wait_gone
-from server.services.data_directory import DataDirectory
+from server.services.data_directory import Credentials, DataDirectory
 from server.services.errors import EmbeddedServiceError
 from server.services.ports import LOOPBACK
 from server.services.unprivileged import choose_user, give_to
@@ -90,7 +90,7 @@ class PostgresService:
 
     @property
     def database_url(self) -> str:
-        return self._url("holdfast", self._credentials.database_password, DATABASE_NAME)
+        return url_of(self._credentials, self._port)
 
     @property
     def superuser_url(self) -> str:
@@ -199,6 +199,11 @@ class PostgresService:
 
     def _url(self, user: str, password: str, database: str) -> str:
         return f"postgresql://{user}:{password}@{LOOPBACK}:{self._port}/{database}"
+
+
+def url_of(credentials: Credentials, port: int) -> str:
+    """The database `holdfast` of the service that listens on `port`, for its owner."""
+    return f"postgresql://holdfast:{credentials.database_password}@{LOOPBACK}:{port}/{DATABASE_NAME}"
 
 
 def _clean_environment() -> dict[str, str]:

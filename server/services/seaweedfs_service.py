@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from server.services.child_process import ChildProcess, StopStep
-from server.services.data_directory import DataDirectory
+from server.services.data_directory import Credentials, DataDirectory
 from server.services.errors import EmbeddedServiceError, ServiceStartError
 from server.services.ports import LOOPBACK
 from server.storage.blob_store import BlobStoreError, BlobStoreUnavailableError
@@ -63,6 +63,17 @@ def find_program() -> Path:
     return Path(found)
 
 
+def bucket_of(credentials: Credentials, port: int) -> BucketSettings:
+    """The bucket of the store that listens on `port`."""
+    return BucketSettings(
+        endpoint=f"{LOOPBACK}:{port}",
+        access_key=credentials.access_key,
+        secret_key=credentials.secret_key,
+        bucket=BUCKET_NAME,
+        is_secure=False,
+    )
+
+
 class SeaweedfsService:
     """One store under `directory`/seaweedfs with one bucket."""
 
@@ -87,13 +98,7 @@ class SeaweedfsService:
 
     @property
     def bucket(self) -> BucketSettings:
-        return BucketSettings(
-            endpoint=f"{LOOPBACK}:{self._ports['weed_s3']}",
-            access_key=self._credentials.access_key,
-            secret_key=self._credentials.secret_key,
-            bucket=BUCKET_NAME,
-            is_secure=False,
-        )
+        return bucket_of(self._credentials, self._ports["weed_s3"])
 
     def clear_leftovers(self) -> None:
         """End what an earlier server left."""

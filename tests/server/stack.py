@@ -14,14 +14,17 @@ from server.envelope import Envelope
 from server.metrics import Metrics
 from server.parts import Parts, build_parts
 from server.settings import Settings
+from server.storage.audit_ledger import AuditLedger
 from server.storage.blob_store import BlobStore
 from server.storage.keys import new_uuid7
 from server.storage.ledger import Ledger, StoredChunk
 from server.storage.media_ledger import MediaLedger
+from server.storage.memory_audit_ledger import MemoryAuditLedger
 from server.storage.memory_ledger import MemoryLedger
 from server.storage.memory_media_ledger import MemoryMediaLedger
 from server.storage.memory_ops_ledger import MemoryOpsLedger
 from server.storage.ops_ledger import OpsLedger
+from server.storage.postgres_audit_ledger import PostgresAuditLedger
 from server.storage.postgres_ledger import PostgresLedger
 from server.storage.postgres_media_ledger import PostgresMediaLedger
 from server.storage.postgres_ops_ledger import PostgresOpsLedger
@@ -83,10 +86,18 @@ def ops_ledger_of(ledger: Ledger) -> OpsLedger:
     return PostgresOpsLedger(ledger.connections)
 
 
+def audit_ledger_of(ledger: Ledger) -> AuditLedger:
+    """The audit's ledger of the same database, or of the same memory."""
+    if isinstance(ledger, MemoryLedger):
+        return MemoryAuditLedger(ledger=ledger)
+    assert isinstance(ledger, PostgresLedger)
+    return PostgresAuditLedger(ledger.connections)
+
+
 @asynccontextmanager
 async def running_stack(settings: Settings, ledger: Ledger, store: BlobStore) -> AsyncIterator[Stack]:
     """The application with its lifespan over these stores, which already belong together."""
-    ledgers = (ledger, media_ledger_of(ledger), ops_ledger_of(ledger))
+    ledgers = (ledger, media_ledger_of(ledger), ops_ledger_of(ledger), audit_ledger_of(ledger))
     parts = build_parts(settings, *ledgers, store, Metrics(), stop_worker=lambda: None)
     app = create_app(settings, parts)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]

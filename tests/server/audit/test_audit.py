@@ -220,3 +220,17 @@ async def test_a_chunk_of_a_recording_that_nobody_knows_stays_and_is_adopted_onc
     tally = await scene.audit()
     assert (tally.adopted, tally.resolved) == (1, 1)
     assert await scene.states(1) == [ChunkState.STORED]
+
+
+async def test_every_one_of_many_differences_is_counted(scene: Scene) -> None:
+    await scene.register()
+    stored = [await scene.store_own(index) for index in range(24)]
+    for own in stored[:12]:
+        await scene.store.delete(own.key)
+    for own in stored[12:18]:
+        await scene.overwrite(own.key, b"other bytes")
+    for own in stored[18:]:
+        await scene.drop_object_row(own)
+    tally = await scene.audit()
+    assert (tally.missing, tally.mismatched, tally.orphans) == (12, 6, 6)
+    assert (tally.rerequested, tally.adopted) == (18, 6)

@@ -67,7 +67,7 @@ async def test_ready_says_ok_of_every_part(stack: Stack) -> None:
     assert response.status_code == 200
     assert response.json() == {
         "status": "ready",
-        "checks": {"bucket": "ok", "ledger": "ok", "installation": "ok", "process": "ok"},
+        "checks": {"bucket": "ok", "ledger": "ok", "installation": "ok", "disk": "ok", "process": "ok"},
     }
 
 

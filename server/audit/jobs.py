@@ -1,0 +1,134 @@
+"""Audit and scrub as jobs: from the progress that was saved to the report that is kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+import msgspec
+
+from protocol.operations import AuditReport, ScrubReport
+from protocol.states import PassStanding
+from server.audit.auditor import Auditor
+from server.audit.scrubber import Scrubber, ScrubTally, read_scrub_tally
+from server.audit.tally import Tally, read_tally, write_tally
+from server.storage.audit_ledger import AuditLedger, PassState
+
+AUDIT: Final = "audit"
+SCRUB: Final = "scrub"
+OnProgress = Callable[[str, Tally], None]
+
+
+class Job(Protocol):
+    """What a pass of one `kind` does. `every_s`: how often by itself; 0: only when asked."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def every_s(self) -> float: ...
+
+    async def run(self, began_at: datetime, progress: str, on_progress: OnProgress) -> str:
+        """Go on from `progress`; `on_progress` hears where one could go on from now. Returns the report as JSON."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AuditJob:
+    """See server/audit/auditor.py."""
+
+    audit_ledger: AuditLedger
+    auditor: Auditor
+    every_s: float
+    kind: str = AUDIT
+
+    async def run(self, began_at: datetime, progress: str, on_progress: OnProgress) -> str:
+        tally = read_tally(progress)
+
+        async def on_step(now: Tally) -> None:
+            on_progress(write_tally(now), now)
+
+        await self.auditor.run(tally, on_step)
+        report = await describe_audit(self.audit_ledger, tally, began_at)
+        return msgspec.json.encode(report).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubJob:
+    """See server/audit/scrubber.py."""
+
+    scrubber: Scrubber
+    bytes_per_s: int
+    every_s: float
+    kind: str = SCRUB
+
+    async def run(self, began_at: datetime, progress: str, on_progress: OnProgress) -> str:
+        tally = read_scrub_tally(progress)
+
+        async def on_scrubbed(now: ScrubTally) -> None:
+            on_progress(write_tally(now), now)
+
+        await self.scrubber.run(tally, on_scrubbed, bytes_per_s=self.bytes_per_s)
+        report = ScrubReport(
+            standing=PassStanding.FINISHED,
+            objects=tally.objects,
+            bytes=tally.bytes,
+            missing=tally.missing,
+            mismatched=tally.mismatched,
+            rerequested=tally.rerequested,
+            duration_s=round(tally.duration_s, 3),
+            began_at=began_at,
+        )
+        return msgspec.json.encode(report).decode()
+
+
+async def describe_audit(audit_ledger: AuditLedger, tally: Tally, began_at: datetime) -> AuditReport:
+    """The report of a whole audit. Raises `LedgerError`."""
+    unresolved = await audit_ledger.count_unresolved()
+    return AuditReport(
+        standing=PassStanding.FINISHED,
+        chunks=tally.chunks,
+        objects=tally.objects,
+        missing=tally.missing,
+        orphans=tally.orphans,
+        mismatched=tally.mismatched,
+        adopted=tally.adopted,
+        rerequested=tally.rerequested,
+        restored=tally.restored,
+        foreign=tally.foreign,
+        young=tally.young,
+        stalled=tally.stalled,
+        unrecoverable=tally.unrecoverable,
+        duration_s=round(tally.duration_s, 3),
+        began_at=began_at,
+        wanted=await audit_ledger.count_wanted(),
+        unresolved={str(kind): count for kind, count in sorted(unresolved.items())},
+    )
+
+
+def read_audit_report(state: PassState) -> AuditReport:
+    """The last report as `GET /api/audit` answers it."""
+    report = AuditReport(standing=_standing_of(state))
+    if state.report is not None:
+        kept = msgspec.json.decode(state.report, type=AuditReport)
+        report = msgspec.structs.replace(kept, standing=_standing_of(state), ended_at=state.ended_at)
+    return report
+
+
+def read_scrub_report(state: PassState) -> ScrubReport:
+    """The last report as `GET /api/scrub` answers it."""
+    so_far = 0 if state.progress is None else read_scrub_tally(state.progress).bytes
+    report = ScrubReport(standing=_standing_of(state), bytes_so_far=so_far)
+    if state.report is not None:
+        kept = msgspec.json.decode(state.report, type=ScrubReport)
+        report = msgspec.structs.replace(
+            kept, standing=_standing_of(state), ended_at=state.ended_at, bytes_so_far=so_far
+        )
+    return report
+
+
+def _standing_of(state: PassState) -> PassStanding:
+    is_awaited = state.asked_at is not None and (state.began_at is None or state.asked_at > state.began_at)
+    if state.progress is not None or is_awaited:
+        return PassStanding.RUNNING
+    return PassStanding.NEVER if state.report is None else PassStanding.FINISHED

@@ -1,0 +1,46 @@
+"""Audit, scrub and their schedule over one bucket and one ledger: for a worker, and for the command line."""
+
+from dataclasses import dataclass
+
+from server.audit.auditor import Auditor
+from server.audit.jobs import AuditJob, ScrubJob
+from server.audit.schedule import Schedule
+from server.audit.scrubber import Scrubber
+from server.recordings.describing import ConfirmInstallation
+from server.settings import Settings
+from server.storage.audit_ledger import AuditLedger
+from server.storage.blob_store import BlobStore
+from server.storage.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class AuditParts:
+    """What runs passes, and where their outcome is read."""
+
+    audit_ledger: AuditLedger
+    audit_job: AuditJob
+    scrub_job: ScrubJob
+    schedule: Schedule
+
+
+def build_audit_parts(
+    settings: Settings,
+    ledger: Ledger,
+    audit_ledger: AuditLedger,
+    store: BlobStore,
+    confirm_installation: ConfirmInstallation,
+) -> AuditParts:
+    """Nothing is opened or asked yet."""
+    auditor = Auditor(
+        ledger,
+        audit_ledger,
+        store,
+        confirm_installation,
+        grace_s=settings.grace_s,
+        stalled_after_s=settings.stalled_after_s,
+        unrecoverable_after_s=settings.unrecoverable_after_s,
+    )
+    audit_job = AuditJob(audit_ledger, auditor, settings.audit_every_s)
+    scrubber = Scrubber(ledger, audit_ledger, store, confirm_installation)
+    scrub_job = ScrubJob(scrubber, settings.scrub_bytes_per_s, settings.scrub_every_s)
+    return AuditParts(audit_ledger, audit_job, scrub_job, Schedule(audit_ledger, [audit_job, scrub_job]))

@@ -1,0 +1,38 @@
+"""How a word of the command line ends: errors that an operator can act on become one message and exit code 1."""
+
+import sys
+from collections.abc import Callable
+from typing import Final
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_WRONG_USE: Final = 2
+
+
+def report_outcome(run: Callable[[], None]) -> int:
+    """Run it; the exit code."""
+    from server.listening import PortError
+    from server.refusal import Refusal
+    from server.services.errors import EmbeddedServiceError
+    from server.storage.blob_store import BlobStoreError
+    from server.storage.ledger import LedgerError
+    from server.worker_pool import WorkersFailedError
+
+    try:
+        run()
+    except (PortError, EmbeddedServiceError, WorkersFailedError) as error:
+        complain(str(error))
+    except Refusal as error:
+        complain(f"{error.code}: {error.detail}. {error.next_step}")
+    except LedgerError as error:
+        complain(f"the ledger: {error}. Check HOLDFAST_DATABASE_URL and the database")
+    except BlobStoreError as error:
+        complain(f"the bucket: {error}. Check HOLDFAST_S3_* and the S3 service")
+    else:
+        return EXIT_OK
+    return EXIT_FAILED
+
+
+def complain(message: str) -> None:
+    """One line for a person."""
+    print(f"holdfast: {message}", file=sys.stderr)

@@ -1,0 +1,39 @@
+"""A ledger whose two calls of a flush are timed, a flush at a time; everything else is the ledger's that it wraps."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+from uuid import UUID
+
+from server.storage.ledger import Ledger, NewChunk, NewObject, Outcome, StoredChunk
+
+# Hears of the step, its seconds, and how many chunks it was about.
+ObserveFlush = Callable[[str, float, int], None]
+
+
+class MeasuredLedger:
+    """`ledger`, with `observe` called after each look-up and each acknowledgement that the database answered."""
+
+    def __init__(self, ledger: Ledger, observe: ObserveFlush) -> None:
+        self._ledger = ledger
+        self._observe = observe
+
+    @classmethod
+    def over(cls, ledger: Ledger, observe: ObserveFlush) -> Ledger:
+        """The measured ledger, as what it stands for."""
+        return cast(Ledger, cls(ledger, observe))
+
+    async def find_rows(self, keys: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], StoredChunk]:
+        started_s = time.perf_counter()
+        rows = await self._ledger.find_rows(keys)
+        self._observe("look-up", time.perf_counter() - started_s, len(keys))
+        return rows
+
+    async def acknowledge(self, objects: Sequence[NewObject], chunks: Sequence[NewChunk]) -> list[Outcome]:
+        started_s = time.perf_counter()
+        outcomes = await self._ledger.acknowledge(objects, chunks)
+        self._observe("acknowledge", time.perf_counter() - started_s, len(chunks))
+        return outcomes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
