@@ -19,7 +19,7 @@ const STATES = ["open", "stalled", "complete", "damaged", "deleted"];
 
 export function showNow(overview, figures) {
   if (figures) {
-    const tile = ([name, read, unit]) => html`<div><dt>${name}</dt><dd>${read(figures)}<br><small>${unit.call ? unit(figures) : unit}</small></dd></div>`;
+    const tile = ([name, read, unit]) => html`<div><dt>${name}</dt><dd>${read(figures)} <small>${unit.call ? unit(figures) : unit}</small></dd></div>`;
     render(html`${TILES.map(tile)}`, document.getElementById("tiles"));
   }
   render(checksTemplate(overview.checks), document.getElementById("checks"));
