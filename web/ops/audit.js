@@ -2,9 +2,11 @@
 import { html, render } from "./lib/lit-html/lit-html.js";
 import { inWords } from "./figures.js";
 import { ask } from "./server.js";
-import { nextSteps } from "./texts.js";
+import { nextSteps, reports } from "./texts.js";
 
 const FINDINGS_SHOWN = 50;
+const UNSAID = new Set(["standing", "began_at", "bytes_so_far"]);
+const LOOKED_AT = new Set(["chunks", "objects", "bytes", "duration_s", "missing"]);
 const PASSES = [
   ["audit", "Run an audit", "compares the whole bucket with the ledger"],
   ["scrub", "Run a scrub", "reads bytes back and checks their digests"],
@@ -25,7 +27,7 @@ export class AuditView {
     this.counts = counts;
     await Promise.all([
       ...PASSES.map(async ([name]) => {
-        this.reports[name] = await ask(`/api/${name}`).catch(() => this.reports[name] ?? null);
+        this.reports[name] = await ask(`/api/${name}`).catch(() => this.reports[name]);
       }),
       ask(`/api/findings?limit=${FINDINGS_SHOWN}`).then(
         (page) => { this.findings = page.findings ?? []; },
@@ -55,19 +57,22 @@ export class AuditView {
         <dt><span class="mark" data-kind=${kind === "orphan" ? "wait" : "alarm"}>${count.toLocaleString()} ${kind}</span></dt>
         <dd>${nextSteps[kind] ?? ""}</dd>`)}</dl>` : html`<p class="mark">No unresolved findings.</p>`}
       <div class="actions">${PASSES.map(([name, label, what]) => html`
-        <button class="button button-small" data-testid="run-${name}" ?disabled=${this.running.has(name)} title=${what}
-          @click=${() => this.#run(name)}>${this.running.has(name) ? "Running…" : label}</button>`)}</div>
+        <button class="button button-small" data-testid="run-${name}" ?disabled=${this.#isRunning(name)} title=${what}
+          @click=${() => this.#run(name)}>${this.#isRunning(name) ? `The ${name} is running…` : label}</button>`)}</div>
       <div role="status">${[...this.problems].map(([name, words]) => html`<p class="problem">The ${name} did not run: ${words}</p>`)}</div>
       <div class="columns">${PASSES.map(([name]) => this.#report(name))}</div>
       ${this.findings.length ? this.#table() : ""}
     `, this.root);
   }
 
+  #isRunning(name) {
+    return this.running.has(name) || this.reports[name]?.standing === "running";
+  }
+
   #report(name) {
     const report = this.reports[name];
-    return html`<div><h3>Last ${name}</h3>${report ? html`<dl class="facts" data-testid="last-${name}">${Object.entries(report)
-      .filter(([, value]) => value !== null && typeof value !== "object")
-      .map(([key, value]) => html`<dt>${key.replaceAll("_", " ")}</dt><dd>${say(key, value)}</dd>`)}</dl>`
+    return html`<div><h3>Last ${name}</h3>${report?.ended_at ? html`<dl class="facts" data-testid="last-${name}">${listFacts(report).map(([key, value]) => html`
+      <dt>${reports[key] ?? key.replaceAll("_", " ")}</dt><dd>${say(key, value)}</dd>`)}</dl>`
       : html`<p class="soft">None has run yet.</p>`}</div>`;
   }
 
@@ -81,10 +86,17 @@ export class AuditView {
         <td>${finding.recording_id ? html`<a href="#recording=${finding.recording_id}&from=${finding.first_chunk_index ?? 0}"><code>${finding.recording_id}</code></a>` : "several"}
           <br><span class="soft">${range(finding)}</span></td>
         <td><code>${finding.object_key ?? ""}</code></td>
-        <td>${[finding.detail, finding.next_step ?? nextSteps[finding.kind]].filter(Boolean).join(" ")}</td>
+        <td>${finding.meaning ?? ""} ${finding.next_step ?? nextSteps[finding.kind]} <span class="soft">${finding.detail ?? ""}</span></td>
       </tr>`)}</tbody></table></div>`;
   }
 }
+
+// What was looked at, and what was found: a count of nothing says nothing.
+const listFacts = (report) => {
+  const keys = [...new Set([...Object.keys(reports), ...Object.keys(report)])];
+  return keys.map((key) => [key, report[key]])
+    .filter(([key, value]) => ["string", "number"].includes(typeof value) && !UNSAID.has(key) && (value !== 0 || LOOKED_AT.has(key)));
+};
 
 const say = (key, value) => {
   if (key.endsWith("_at")) return inWords.time(value);

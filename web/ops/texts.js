@@ -1,6 +1,24 @@
 // The operator's page in words: what each state and finding means, and what to do.
 
-export const checks = { bucket: "Bucket", ledger: "Database", installation: "Belong together", process: "This process" };
+export const checks = { bucket: "Bucket", ledger: "Database", installation: "Belong together", disk: "Disk", process: "This process" };
+
+// Of an audit's or a scrub's report, in this order; a count that is not here is said by its own name.
+export const reports = {
+  ended_at: "Ended",
+  duration_s: "Worked for",
+  chunks: "Chunks in the ledger",
+  objects: "Objects in the bucket",
+  bytes: "Bytes read back",
+  missing: "Objects missing",
+  orphans: "Objects without a row",
+  mismatched: "Objects with wrong bytes",
+  adopted: "Chunks adopted",
+  rerequested: "Chunks asked for again",
+  restored: "Documents restored",
+  foreign: "Foreign objects",
+  young: "Too young to judge",
+  wanted: "Chunks wanted now",
+};
 
 export const states = {
   open: "still being recorded, or its client is away",
