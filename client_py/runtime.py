@@ -130,6 +130,7 @@ class Runtime:
         task = asyncio.create_task(guarded())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # one that is cancelled before it began never awaits it
         return task
 
     async def _tick(self) -> None:

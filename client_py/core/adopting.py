@@ -195,6 +195,8 @@ class Adopting:
         recording.next_slice = recording.slices_captured = log.next_slice
         recording.problem = log.notes[0] if log.notes else ""
         recording.unread_bytes = log.unread_bytes
+        if log.unread_bytes and not (log.sealed or log.recovered):
+            recording.problem = f"{log.unread_bytes} bytes of it cannot be read; they were left as they are"
         recording.duration_ms = log.duration_ms
         recording.title = log.titled.title if log.titled else ""
         for sealed in log.sealed:

@@ -6,8 +6,6 @@ passed, or until their room is needed or asked for. The `cleared` record is flus
 the segments go whose chunks are all cleared, and at last the folder.
 """
 
-from collections.abc import Iterable
-
 from client_py.core.book import Book, EpochLife, Recording, Segment
 from client_py.core.effects import RemoveFolder, RemoveSegment
 from client_py.core.events import FolderRemoved, RemovalRefused, SegmentRemoved
@@ -27,6 +25,7 @@ class Clearing:
         self._log = log
         self._room = room
         self._retry_at_ms = 0
+        self._counted: dict[str, tuple[int, int]] = {}  # by recording_id: its revision, and its freeable bytes
 
     def tick(self) -> None:
         """Clear what was kept long enough; make room where the disk is full."""
@@ -54,9 +53,14 @@ class Clearing:
                 self._clear(recording, freeable)
 
     def bytes_freeable(self) -> int:
-        """What `free_all` would clear, in bytes."""
-        recordings = self._book.recordings.values()
-        return sum(each.chunks[index].sealed.size for each in recordings for index in self._freeable(each))
+        """What `free_all` would clear, in bytes. Asked at every view, so only what changed is counted anew."""
+        recordings = self._book.recordings
+        self._counted = {key: value for key, value in self._counted.items() if key in recordings}
+        for recording_id, recording in recordings.items():
+            if self._counted.get(recording_id, (-1, 0))[0] != recording.revision:
+                size = sum(recording.chunks[index].sealed.size for index in self._freeable(recording))
+                self._counted[recording_id] = (recording.revision, size)
+        return sum(size for _, size in self._counted.values())
 
     def on_cleared_flushed(self, recording: Recording) -> None:
         """The record is safe: now files may go."""
@@ -124,7 +128,7 @@ class Clearing:
         return (
             not segment.is_going
             and not self._is_in_use(recording, key)
-            and self._are_all(recording, segment.chunk_indexes, ChunkLife.CLEARED)
+            and segment.chunk_indexes <= recording.by_life[ChunkLife.CLEARED]
         )
 
     def _is_kept_long_enough(self, recording: Recording) -> bool:
@@ -140,12 +144,12 @@ class Clearing:
         """The verified chunks whose clearing frees whole segments."""
         if not recording.by_life[ChunkLife.VERIFIED] or recording.life is RecordingLife.DELETING:
             return []
+        verified = recording.by_life[ChunkLife.VERIFIED]
+        may_go = verified | recording.by_life[ChunkLife.CLEARED]
         indexes: set[int] = set()
         for key, segment in recording.segments.items():
-            if not self._is_in_use(recording, key) and self._are_all(
-                recording, segment.chunk_indexes, ChunkLife.VERIFIED, ChunkLife.CLEARED
-            ):
-                indexes |= segment.chunk_indexes & recording.by_life[ChunkLife.VERIFIED]
+            if segment.chunk_indexes <= may_go and not self._is_in_use(recording, key):
+                indexes |= segment.chunk_indexes & verified
         return sorted(indexes)
 
     def _is_in_use(self, recording: Recording, key: tuple[int, int]) -> bool:
@@ -153,9 +157,6 @@ class Clearing:
         files = recording.files
         is_open = recording.is_live and key[0] == files.epoch and key[1] >= files.segment
         return is_open or key in recording.sealer.segments()
-
-    def _are_all(self, recording: Recording, indexes: Iterable[int], *lives: ChunkLife) -> bool:
-        return all(recording.chunks[index].life in lives for index in indexes)
 
     def _clear(self, recording: Recording, indexes: list[int]) -> None:
         if not indexes:
