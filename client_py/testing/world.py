@@ -10,7 +10,8 @@ from client_py.local.memory_tabs import MemoryChannel, MemoryTabs
 from client_py.messages import Record, Settings, Stop, View
 from client_py.runtime import Runtime
 from client_py.testing.fake_window import Capture, FakeWindow, WorkerPort
-from client_py.testing.memory_file_tree import MemoryDisk, MemoryFileTree
+from client_py.testing.memory_disk import MemoryDisk
+from client_py.testing.memory_file_tree import MemoryFileTree
 from client_py.testing.memory_holdfast import MemoryHoldfast, MemoryHttp
 from client_py.testing.seeded_entropy import SeededEntropy
 from client_py.testing.virtual_time import VirtualClock

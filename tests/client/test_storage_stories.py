@@ -133,19 +133,6 @@ async def test_a_journal_that_fails_is_left_behind_too(world: World) -> None:
 
 
 @story
-async def test_each_single_failed_operation_is_overcome(world: World) -> None:
-    for operation in range(1, 120, 2):
-        each = World(operation)
-        each.disk.fail_at = {operation, operation + 1}
-        tab = each.open_tab()
-        capture = await tab.record(1.5)
-        await tab.stop()
-        await everything_complete(tab)
-        assert each.server.content_of(capture.recording_id) == capture.content, operation
-        await tab.kill()
-
-
-@story
 async def test_blocked_storage_is_said_before_anybody_records(world: World) -> None:
     world.disk.is_blocked = True
     tab = world.open_tab()

@@ -13,7 +13,8 @@ import pytest
 from client_py.append_file import CheckedAppendFile
 from client_py.local.disk_file_tree import DiskFileTree
 from client_py.ports import FileLockedError, StorageBlockedError, StorageFailedError, StorageFullError
-from client_py.testing.memory_file_tree import FullAnswer, MemoryDisk, MemoryFileTree
+from client_py.testing.memory_disk import FullAnswer, MemoryDisk
+from client_py.testing.memory_file_tree import MemoryFileTree
 from tests.contracts.file_tree_contract import CHECKS, OpenTree
 
 
