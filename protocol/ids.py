@@ -49,7 +49,7 @@ def parse_recording_id(text: str) -> UUID:
 
 def is_recording_id(value: UUID) -> bool:
     """Whether the UUID is one that a browser may register: version 7."""
-    return value.version == 7
+    return value.int >> 76 & 0xF == 7 and value.int >> 62 & 0x3 == 2
 
 
 def loose_recording_id(chunk_id: str) -> UUID:

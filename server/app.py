@@ -8,7 +8,7 @@ from typing import Final
 from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 
-from server.authorisation import authorise
+from server.authorisation import require_authorisation
 from server.envelope import Envelope
 from server.metrics import Metrics
 from server.parts import Parts, open_parts
@@ -60,11 +60,12 @@ def create_app(settings: Settings, parts: Parts | None = None, metrics: Metrics 
                 for task in watching:
                     task.cancel()
                 await asyncio.gather(*watching, return_exceptions=True)
+                running.metrics.write_down()
 
     litestar = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
-        guards=[authorise],
+        guards=[require_authorisation],
         exception_handlers={Exception: answer_problem},
         # Bodies are read and bounded in server/routes/bodies.py, answers described in server/routes/openapi.py.
         request_max_body_size=None,
@@ -82,6 +83,7 @@ async def _keep_gauges(parts: Parts) -> None:
         parts.metrics.set_flushes_in_flight(parts.ingest.flushes_in_flight)
         verdict = parts.installation.verdict
         parts.metrics.set_matched(verdict is not None and verdict.is_matched)
+        parts.metrics.write_down()
         await asyncio.sleep(_GAUGES_EVERY_S)
 
 

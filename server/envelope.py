@@ -13,6 +13,7 @@ from litestar.enums import ScopeType
 from litestar.types import Message, Receive, Scope, Send
 
 from server.metrics import Metrics
+from server.parts import Parts
 from server.request_id import assign_request_id
 
 # 'wasm-unsafe-eval' compiles Pyodide and is no eval of text; the worker's script needs the policy on its own answer.
@@ -55,9 +56,13 @@ class Envelope:
         self.litestar = litestar
         self._metrics = metrics
 
+    def find_parts(self) -> Parts | None:
+        """This worker's parts, once they are open."""
+        return self.litestar.state.get("parts")
+
     def begin_drain(self) -> None:
         """Admit no new body from now on; what was admitted is finished."""
-        parts = self.litestar.state.get("parts")
+        parts = self.find_parts()
         if parts is not None:
             parts.waiting.begin_drain()
 

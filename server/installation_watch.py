@@ -46,12 +46,12 @@ class InstallationWatch:
         """
         if self._verdict is None:
             await self._check()
-        self._refuse_mismatch()
+        self.require_known()
 
     async def confirm(self) -> None:
         """As `require`, from a comparison made now."""
         await self._check()
-        self._refuse_mismatch()
+        self.require_known()
 
     def notice_trouble(self) -> None:
         """A store failed or answered strangely: compare soon."""
@@ -79,7 +79,8 @@ class InstallationWatch:
             _announce(verdict)
         self._verdict = verdict
 
-    def _refuse_mismatch(self) -> None:
+    def require_known(self) -> None:
+        """As `require`, from the last verdict alone. Raises `Refusal` (store-mismatch)."""
         if self._verdict is not None and not self._verdict.is_matched:
             raise Refusal(
                 ErrorCode.STORE_MISMATCH,

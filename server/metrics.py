@@ -5,7 +5,9 @@ they start), so that any of them answers for all.
 """
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -22,10 +24,20 @@ SHARED_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 METRICS_CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 
+@dataclass(slots=True)
+class _Noted:
+    """Answers of one kind since they were last written down: how many in each bucket of _SECONDS, and their sum."""
+
+    in_bucket: list[int]
+    seconds: float = 0.0
+
+
 class Metrics:
     """One process's counters."""
 
     def __init__(self) -> None:
+        self._noted: dict[tuple[str, str, int, str | None], _Noted] = {}
+        self._new_receipts = self._repeated_receipts = self._new_bytes = 0
         registry = CollectorRegistry()
         self._registry = registry
         self._requests = Counter(
@@ -118,17 +130,38 @@ class Metrics:
         )
 
     def observe_request(self, method: str, route: str, status: int, seconds: float, problem: str | None) -> None:
-        """Count one answer; `problem` is its code where it was a refusal."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(method, route).observe(seconds)
-        if problem is not None:
-            self._problems.labels(problem).inc()
+        """Note one answer; `problem` is its code where it was a refusal."""
+        noted = self._noted.get((method, route, status, problem))
+        if noted is None:
+            noted = self._noted[method, route, status, problem] = _Noted([0] * (len(_SECONDS) + 1))
+        noted.in_bucket[bisect_left(_SECONDS, seconds)] += 1
+        noted.seconds += seconds
 
     def count_receipt(self, *, size: int, is_new: bool) -> None:
-        """Count one receipt for a chunk of `size` bytes."""
-        self._chunks.labels("new" if is_new else "again").inc()
+        """Note one receipt for a chunk of `size` bytes."""
         if is_new:
-            self._bytes.inc(size)
+            self._new_receipts += 1
+            self._new_bytes += size
+        else:
+            self._repeated_receipts += 1
+
+    def write_down(self) -> None:
+        """Add what was noted since the last time to the counters that the workers share.
+
+        A labelled counter in shared memory costs microseconds; once a second instead of once a request they are
+        nothing. A killed worker takes its last second's counts with it.
+        """
+        noted, self._noted = self._noted, {}
+        for (method, route, status, problem), answers in noted.items():
+            count = sum(answers.in_bucket)
+            self._requests.labels(method, route, str(status)).inc(count)
+            if problem is not None:
+                self._problems.labels(problem).inc(count)
+            _add_to_histogram(self._seconds.labels(method, route), answers)
+        self._chunks.labels("new").inc(self._new_receipts)
+        self._chunks.labels("again").inc(self._repeated_receipts)
+        self._bytes.inc(self._new_bytes)
+        self._new_receipts = self._repeated_receipts = self._new_bytes = 0
 
     def observe_bucket(self, call: str, what: str, seconds: float, has_answered: bool) -> None:
         """Count one call to the bucket."""
@@ -177,8 +210,17 @@ class Metrics:
         return self._all_workers().collect()
 
     def _all_workers(self) -> CollectorRegistry:
+        self.write_down()
         if SHARED_FOLDER_VARIABLE not in os.environ:
             return self._registry
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return together
+
+
+def _add_to_histogram(histogram: Histogram, noted: _Noted) -> None:
+    """Many observations at once, which the library has no call for; a test compares it with single ones."""
+    for bucket, count in zip(histogram._buckets, noted.in_bucket, strict=True):
+        if count:
+            bucket.inc(count)
+    histogram._sum.inc(noted.seconds)

@@ -48,7 +48,7 @@ from server.storage.postgres_ops_ledger import PostgresOpsLedger
 from server.storage.s3_client import PUT_S
 from server.version import SERVER_VERSION
 
-# Reading and verifying go on while every put is stuck.
+# PUTs need none; reads and verifications wait for one another beyond this.
 _READING_THREADS: Final = 8
 
 
@@ -150,8 +150,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     async with AsyncExitStack() as stack:
         ledger = await PostgresLedger.open(settings.database_url)
         stack.push_async_callback(ledger.close)
-        threads = settings.flushes_in_flight_max + settings.puts_in_flight_max + _READING_THREADS
-        store = MeasuredBlobStore(MinioBlobStore(settings.bucket, threads=threads), metrics.observe_bucket)
+        store = MeasuredBlobStore(MinioBlobStore(settings.bucket, threads=_READING_THREADS), metrics.observe_bucket)
         stack.push_async_callback(store.close)
         yield build_parts(
             settings,

@@ -6,14 +6,16 @@ answer's request id.
 """
 
 import logging
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.exceptions.http_exceptions import MethodNotAllowedException, NotFoundException
+from litestar.types import Scope
 
 from protocol.errors import PROBLEM_CHUNKS_MAX, STATUS_OF_CODE, ErrorCode, Problem
+from server.parts import Parts
 from server.refusal import Refusal
 from server.request_id import request_id_of
 from server.storage.blob_store import BlobStoreError
@@ -36,9 +38,23 @@ _CODE_OF_STATUS: Final = {
 }
 
 
+class RenderedProblem(NamedTuple):
+    """A problem as an answer's parts."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The answer for any exception that left a route."""
-    refusal = _translate(request, error)
+    rendered = render_problem(request.scope, error, request.app.state.get("parts"))
+    return Response(rendered.body, media_type=PROBLEM_TYPE, status_code=rendered.status, headers=rendered.headers)
+
+
+def render_problem(scope: Scope, error: Exception, parts: Parts | None) -> RenderedProblem:
+    """What to answer to the request of `scope`, and note of it for the log and the metrics; no Content-Type yet."""
+    refusal = _translate(scope, error, parts)
     problem = Problem(
         type=f"urn:holdfast:problem:{refusal.code}",
         title=refusal.code.replace("-", " ").capitalize(),
@@ -47,42 +63,46 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
         detail=refusal.detail,
         next_step=refusal.next_step,
         chunks=refusal.chunks[:PROBLEM_CHUNKS_MAX],
-        request_id=request_id_of(request.scope),
+        request_id=request_id_of(scope),
     )
     headers = dict(error.headers or {}) if isinstance(error, MethodNotAllowedException) else refusal.headers
     if refusal.retry_after_s is not None:
         headers["retry-after"] = str(refusal.retry_after_s)
     if refusal.closes_connection:
         headers["connection"] = "close"
-    _note(request, refusal)
-    request.scope["state"]["problem_code"] = str(refusal.code)
-    return Response(msgspec.json.encode(problem), media_type=PROBLEM_TYPE, status_code=problem.status, headers=headers)
+    _note(scope, refusal)
+    scope["state"]["problem_code"] = str(refusal.code)
+    return RenderedProblem(problem.status, headers, msgspec.json.encode(problem))
 
 
-def _translate(request: Request[Any, Any, Any], error: Exception) -> Refusal:
+def _translate(scope: Scope, error: Exception, parts: Parts | None) -> Refusal:
     match error:
         case Refusal():
             return error
         case BlobStoreError():
-            return _store_away(request, error, ErrorCode.BUCKET_UNAVAILABLE, "the bucket does not answer as it should")
+            return _store_away(
+                scope, error, parts, ErrorCode.BUCKET_UNAVAILABLE, "the bucket does not answer as it should"
+            )
         case LedgerError():
-            return _store_away(request, error, ErrorCode.LEDGER_UNAVAILABLE, "the ledger does not answer as it should")
+            return _store_away(
+                scope, error, parts, ErrorCode.LEDGER_UNAVAILABLE, "the ledger does not answer as it should"
+            )
         case NotFoundException():
             return Refusal(
                 ErrorCode.NOT_FOUND,
-                f"there is nothing at {request.scope['path']}",
+                f"there is nothing at {scope['path']}",
                 next_step="/schema/openapi.json lists every call.",
             )
         case MethodNotAllowedException():
             return Refusal(
                 ErrorCode.METHOD_NOT_ALLOWED,
-                f"{request.method} is not a method of {request.scope['path']}",
+                f"{scope.get('method')} is not a method of {scope['path']}",
                 next_step=f"It takes {(error.headers or {}).get('allow', 'another')}.",
             )
         case HTTPException() if error.status_code in _CODE_OF_STATUS:
             return Refusal(_CODE_OF_STATUS[error.status_code], error.detail, next_step="Send a request as documented.")
         case _:
-            _log.error("unhandled error", exc_info=error, extra={"request_id": request_id_of(request.scope)})
+            _log.error("unhandled error", exc_info=error, extra={"request_id": request_id_of(scope)})
             return Refusal(
                 ErrorCode.INTERNAL_ERROR,
                 "the server failed in a way it did not expect",
@@ -91,10 +111,10 @@ def _translate(request: Request[Any, Any, Any], error: Exception) -> Refusal:
             )
 
 
-def _store_away(request: Request[Any, Any, Any], error: Exception, code: ErrorCode, detail: str) -> Refusal:
-    _log.warning(code, extra={"request_id": request_id_of(request.scope), "reason": str(error)})
+def _store_away(scope: Scope, error: Exception, parts: Parts | None, code: ErrorCode, detail: str) -> Refusal:
+    _log.warning(code, extra={"request_id": request_id_of(scope), "reason": str(error)})
     # Perhaps it is not away but another one.
-    if (parts := request.app.state.get("parts")) is not None:
+    if parts is not None:
         parts.installation.notice_trouble()
     return Refusal(
         code,
@@ -104,13 +124,13 @@ def _store_away(request: Request[Any, Any, Any], error: Exception, code: ErrorCo
     )
 
 
-def _note(request: Request[Any, Any, Any], refusal: Refusal) -> None:
+def _note(scope: Scope, refusal: Refusal) -> None:
     _log.debug(
         "refused",
         extra={
-            "request_id": request_id_of(request.scope),
-            "method": request.method,
-            "path": request.scope["path"],
+            "request_id": request_id_of(scope),
+            "method": scope.get("method"),
+            "path": scope["path"],
             "code": str(refusal.code),
             "reason": refusal.detail,
         },

@@ -11,9 +11,6 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
-# Longer than the 60 s that proxies and balancers keep an idle connection, so that they close it first:
-# else a request may be sent into a connection that is being closed.
-_KEEP_ALIVE_S = 75
 _FAILED = 1
 
 
@@ -45,6 +42,7 @@ def die_with_parent(parent_pid: int) -> None:
 
 
 def _serve(listen_fds: list[int]) -> None:
+    import asyncio
     import math
     import socket
     from types import FrameType
@@ -52,6 +50,7 @@ def _serve(listen_fds: list[int]) -> None:
     import uvicorn
 
     from server.app import create_app
+    from server.http_protocol import make_protocol, sweep_connections
     from server.listening import BACKLOG
     from server.logging_setup import set_up_logging
     from server.settings import read_settings
@@ -67,17 +66,24 @@ def _serve(listen_fds: list[int]) -> None:
             app.begin_drain()
             super().handle_exit(sig, frame)
 
+        async def main_loop(self) -> None:
+            sweeping = asyncio.create_task(sweep_connections(self.server_state.connections))
+            try:
+                await super().main_loop()
+            finally:
+                sweeping.cancel()
+
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=make_protocol(app.find_parts),
         ws="none",
         lifespan="on",
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # nothing here reads the caller's address
         backlog=BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=math.ceil(settings.drain_s),
     )
     DrainingServer(config).run([socket.socket(fileno=fd) for fd in listen_fds])

@@ -21,12 +21,19 @@ class CheckedChunk(NamedTuple):
 
 async def check_chunk(chunk: IncomingChunk) -> CheckedChunk:
     """Hash the body. Raises `Refusal`: chunk-empty, digest-mismatch."""
+    if len(chunk.body) > _HASH_IN_THREAD_BYTES:
+        return _judge(chunk, await asyncio.to_thread(sha256, chunk.body))
+    return check_small_chunk(chunk)
+
+
+def check_small_chunk(chunk: IncomingChunk) -> CheckedChunk:
+    """As `check_chunk`, without waiting, for a body so small that hashing it holds nobody up."""
+    return _judge(chunk, sha256(chunk.body))
+
+
+def _judge(chunk: IncomingChunk, digest: bytes) -> CheckedChunk:
     if not chunk.body:
         raise Refusal(ErrorCode.CHUNK_EMPTY, "the body is empty", next_step="A chunk has at least one byte.")
-    if len(chunk.body) > _HASH_IN_THREAD_BYTES:
-        digest = await asyncio.to_thread(sha256, chunk.body)
-    else:
-        digest = sha256(chunk.body)
     if chunk.sha256 is not None and digest != chunk.sha256:
         raise Refusal(
             ErrorCode.DIGEST_MISMATCH,

@@ -12,11 +12,10 @@ The caller runs it in a task of its own, so that a client that disconnects cance
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 from protocol.errors import ErrorCode
-from protocol.ids import is_recording_id
 from protocol.states import ChunkState
 from server.ingest.checked_chunk import CheckedChunk
 from server.ingest.objects import BuiltObject, build_object
@@ -25,7 +24,7 @@ from server.refusal import Refusal
 from server.refusals import absent_recording, chunk_differs, chunk_disputed, recording_complete
 from server.storage.blob_store import BlobStore, BlobStoreError, BlobStoreUnavailableError
 from server.storage.keys import new_uuid7
-from server.storage.ledger import Acknowledged, Ledger, NewChunk, NewObject, Refused, StoredChunk
+from server.storage.ledger import Acknowledged, Ledger, NewChunk, NewObject, Outcome, Refused, StoredChunk
 
 # Outcomes whose bytes must never be adopted by an audit or a rebuild. A deleted recording has its tombstone, an
 # unknown one may still be registered, and of a dispute both copies are kept.
@@ -58,11 +57,12 @@ class Flusher:
         `deadline_s` is loop time: a PUT is tried again only where it leaves time for PUT and COMMIT.
         Raises `BlobStoreError` or `LedgerError` where the whole flush failed: nothing of it is acknowledged.
         """
-        answers = await self._look_up(chunks)
-        fresh = [checked for checked in chunks if checked.chunk.key not in answers]
-        if fresh:
-            answers |= await self._store_and_acknowledge(fresh, deadline_s)
-        return [answers[checked.chunk.key] for checked in chunks]
+        known = await self._look_up(chunks)
+        if not known:
+            return await self._store_and_acknowledge(chunks, deadline_s)
+        fresh = [checked for checked in chunks if checked.chunk.key not in known]
+        stored = iter(await self._store_and_acknowledge(fresh, deadline_s) if fresh else ())
+        return [known.get(checked.chunk.key) or next(stored) for checked in chunks]
 
     async def _look_up(self, chunks: Sequence[CheckedChunk]) -> dict[tuple[UUID, int], Answer]:
         """What the ledger knows already. It keeps bytes out of the bucket; the COMMIT decides all the same."""
@@ -70,12 +70,12 @@ class Flusher:
         answers: dict[tuple[UUID, int], Answer] = {}
         strangers: set[UUID] = set()
         for checked in chunks:
-            row = rows.get(checked.chunk.key)
+            row = rows.get(checked.chunk.key) if rows else None
             if row is not None:
                 answer = _judge(row, checked)
                 if answer is not None:
                     answers[checked.chunk.key] = answer
-            elif is_recording_id(checked.chunk.recording_id):
+            elif checked.chunk.chunk_id is None:
                 strangers.add(checked.chunk.recording_id)
         for recording_id in sorted(strangers):
             if await self._ledger.find_recording_document(recording_id) is None:
@@ -85,35 +85,26 @@ class Flusher:
                         answers.setdefault(checked.chunk.key, refusal)
         return answers
 
-    async def _store_and_acknowledge(
-        self, fresh: Sequence[CheckedChunk], deadline_s: float
-    ) -> dict[tuple[UUID, int], Answer]:
+    async def _store_and_acknowledge(self, fresh: Sequence[CheckedChunk], deadline_s: float) -> list[Answer]:
         built = build_object(fresh)
         stored = await self._put(built, deadline_s)
         rows = [
             NewChunk(
-                checked.chunk.recording_id,
-                checked.chunk.chunk_index,
-                checked.chunk.run,
+                chunk.recording_id,
+                chunk.chunk_index,
+                chunk.run,
                 stored.object_id,
                 offset,
-                len(checked.chunk.body),
-                checked.digest,
-                checked.chunk.chunk_id,
+                len(chunk.body),
+                digest,
+                chunk.chunk_id,
             )
-            for checked, offset in zip(fresh, built.offsets, strict=True)
+            for (chunk, digest), offset in zip(fresh, built.offsets, strict=True)
         ]
         outcomes = await self._ledger.acknowledge([stored], rows)
-        answers: dict[tuple[UUID, int], Answer] = {}
-        refused: list[tuple[NewChunk, Refused]] = []
-        for row, outcome in zip(rows, outcomes, strict=True):
-            if isinstance(outcome, Acknowledged):
-                answers[row.recording_id, row.chunk_index] = outcome
-            else:
-                refused.append((row, outcome))
-        if refused:
-            answers |= await self._refuse(stored.object_id, refused)
-        return answers
+        if not any(isinstance(outcome, Refused) for outcome in outcomes):
+            return cast(list[Answer], outcomes)
+        return await self._refuse(stored.object_id, rows, outcomes)
 
     async def _put(self, built: BuiltObject, deadline_s: float) -> NewObject:
         try:
@@ -129,22 +120,27 @@ class Flusher:
         key = built.key_of(object_id)
         return NewObject(object_id, key, len(built.body), await self._store.put(key, built.body))
 
-    async def _refuse(
-        self, object_id: UUID, refused: Sequence[tuple[NewChunk, Refused]]
-    ) -> dict[tuple[UUID, int], Answer]:
-        losers = [row for row, outcome in refused if outcome.code in _VOIDED]
+    async def _refuse(self, object_id: UUID, rows: Sequence[NewChunk], outcomes: Sequence[Outcome]) -> list[Answer]:
+        """The answers of a flush in which some chunks lost; what must never be adopted is voided first."""
+        losers = [
+            row
+            for row, outcome in zip(rows, outcomes, strict=True)
+            if isinstance(outcome, Refused) and outcome.code in _VOIDED
+        ]
         failure: BlobStoreError | None = None
         if losers:
             try:
                 await store_void(self._store, object_id, losers)
             except BlobStoreError as error:
                 failure = error
-        answers: dict[tuple[UUID, int], Answer] = {}
-        for row, outcome in refused:
-            is_unvoided = failure is not None and outcome.code in _VOIDED
-            answers[row.recording_id, row.chunk_index] = (
-                failure if failure is not None and is_unvoided else await self._explain(outcome, row)
-            )
+        answers: list[Answer] = []
+        for row, outcome in zip(rows, outcomes, strict=True):
+            if isinstance(outcome, Acknowledged):
+                answers.append(outcome)
+            elif failure is not None and outcome.code in _VOIDED:
+                answers.append(failure)
+            else:
+                answers.append(await self._explain(outcome, row))
         return answers
 
     async def _explain(self, refused: Refused, row: NewChunk) -> Refusal:

@@ -1,8 +1,9 @@
 """Group commit: chunks that arrive together share one object and one transaction.
 
-A flush begins when a slot is free, not by a timer: at low load a chunk waits for one PUT and one
-COMMIT, and at high load the batches grow by themselves. Chunks up to `pack_chunk_bytes_max` share
-flushes; larger ones go alone, in slots of their own, so that neither holds up the other.
+A flush begins when none is in flight, not by a timer: at low load a chunk waits for one PUT and one
+COMMIT, and at high load the batches grow by themselves. More are in flight only while one takes long.
+Chunks up to `pack_chunk_bytes_max` share flushes; larger ones go alone, in slots of their own, so that
+neither holds up the other.
 
 While a chunk waits or is in flight, others with its key wait behind it, so that two of one process
 never race each other (I3). Every queue is bounded by the caller's `Waiting` (I6).
@@ -18,7 +19,7 @@ from typing import Final
 from uuid import UUID
 
 from protocol.errors import ErrorCode
-from server.ingest.checked_chunk import CheckedChunk, check_chunk
+from server.ingest.checked_chunk import CheckedChunk, check_chunk, check_small_chunk
 from server.ingest.flush import Answer, Flusher
 from server.ingest.ingest import IncomingChunk
 from server.ingest.waiting import Place
@@ -35,6 +36,14 @@ FLUSH_CHUNKS_MAX: Final = 1_024
 # A PUT of 4 MiB takes about as long as that transaction.
 FLUSH_BYTES_MAX: Final = 4 * 1024 * 1024
 
+# A flush that is still in flight after this waits for a store far away or in trouble: the next no longer waits for it.
+# Sooner, one more would only halve the batches, whose fixed cost is what a nearby store is busy with.
+STAGGER_S: Final = 0.025
+# Senders that wait for their answers send their next chunks together, just after it. A flush that begins at once finds
+# half of them, and each chunk waits two flushes; so after a flush of a crowd the next one lets them come.
+GATHER_S: Final = 0.002
+_CROWD_CHUNKS: Final = 8
+
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
@@ -44,7 +53,7 @@ class _Waiter:
     place: Place
     deadline_s: float
     answer: "asyncio.Future[Acknowledged]"
-    behind: "deque[_Waiter]" = field(default_factory=deque)
+    behind: "deque[_Waiter] | None" = None
 
 
 @dataclass(slots=True)
@@ -53,8 +62,11 @@ class _Lane:
 
     slots: int
     chunks_max: int
+    stagger_s: float
     waiting: deque[_Waiter] = field(default_factory=deque)
+    earliest_s: float = 0.0  # loop time before which no further flush begins
     sweep: asyncio.TimerHandle | None = None  # set while chunks wait and no slot is free
+    wake: asyncio.TimerHandle | None = None  # set while chunks wait for `earliest_s` alone
 
     def take_batch(self) -> list[_Waiter]:
         batch = [self.waiting.popleft()]
@@ -86,31 +98,41 @@ class GroupIngest:
         self._timeout_s = timeout_s
         self._put_and_commit_s = put_and_commit_s
         self._stop_worker = stop_worker
-        self._packed = _Lane(slots=flushes_in_flight_max, chunks_max=FLUSH_CHUNKS_MAX)
-        self._alone = _Lane(slots=puts_in_flight_max, chunks_max=1)
+        self._packed = _Lane(slots=flushes_in_flight_max, chunks_max=FLUSH_CHUNKS_MAX, stagger_s=STAGGER_S)
+        self._alone = _Lane(slots=puts_in_flight_max, chunks_max=1, stagger_s=0.0)
         self._by_key: dict[tuple[UUID, int], _Waiter] = {}
         self._flushes: set[asyncio.Task[None]] = set()
         self._is_pump_due = False
 
     async def accept(self, chunk: IncomingChunk, place: Place) -> Acknowledged:
-        loop = asyncio.get_running_loop()
-        deadline_s = loop.time() + self._timeout_s
+        deadline_s = asyncio.get_running_loop().time() + self._timeout_s
         # Until the digest is known the place stays the caller's: nothing has begun that must be finished.
         checked = await check_chunk(chunk)
+        # Cancelling this cancels the future alone; the flush finds it done and goes on.
+        return await self._begin(checked, place, deadline_s)
+
+    def begin(self, chunk: IncomingChunk, place: Place) -> "asyncio.Future[Acknowledged]":
+        return self._begin(check_small_chunk(chunk), place, asyncio.get_running_loop().time() + self._timeout_s)
+
+    def _begin(self, checked: CheckedChunk, place: Place, deadline_s: float) -> "asyncio.Future[Acknowledged]":
         place.take_over()
-        waiter = _Waiter(checked, place, deadline_s, loop.create_future())
-        earlier = self._by_key.get(chunk.key)
+        waiter = _Waiter(checked, place, deadline_s, asyncio.get_running_loop().create_future())
+        earlier = self._by_key.get(checked.chunk.key)
         if earlier is None:
             self._enqueue(waiter)
+        elif earlier.behind is None:
+            earlier.behind = deque((waiter,))
         else:
             earlier.behind.append(waiter)
-        # Cancelling this cancels the future alone; the flush finds it done and goes on.
-        return await waiter.answer
+        return waiter.answer
 
     async def drain(self) -> None:
         while self._by_key:
             self._pump()
-            await asyncio.wait(self._flushes)
+            if self._flushes:
+                await asyncio.wait(self._flushes)
+            else:
+                await asyncio.sleep(GATHER_S)
 
     @property
     def flushes_in_flight(self) -> int:
@@ -127,15 +149,23 @@ class GroupIngest:
 
     def _pump(self) -> None:
         self._is_pump_due = False
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
         for lane in (self._packed, self._alone):
-            while lane.slots and lane.waiting:
+            while lane.slots and lane.waiting and lane.earliest_s <= now_s:
                 lane.slots -= 1
+                lane.earliest_s = now_s + lane.stagger_s
                 flush = asyncio.create_task(self._flush(lane, lane.take_batch()))
                 self._flushes.add(flush)
                 flush.add_done_callback(self._flushes.discard)
+            if lane.waiting and lane.slots and lane.wake is None:
+                lane.wake = loop.call_at(lane.earliest_s, self._wake, lane)
             if lane.waiting and lane.sweep is None:
-                due_s = lane.waiting[0].deadline_s - self._put_and_commit_s
-                lane.sweep = asyncio.get_running_loop().call_at(due_s, self._sweep, lane)
+                lane.sweep = loop.call_at(lane.waiting[0].deadline_s - self._put_and_commit_s, self._sweep, lane)
+
+    def _wake(self, lane: _Lane) -> None:
+        lane.wake = None
+        self._pump()
 
     def _sweep(self, lane: _Lane) -> None:
         """Refuse those that waited so long for a slot that no time is left for a PUT and a COMMIT."""
@@ -156,6 +186,7 @@ class GroupIngest:
             self._stop_worker()
         finally:
             lane.slots += 1
+            lane.earliest_s = asyncio.get_running_loop().time() + (GATHER_S if len(batch) >= _CROWD_CHUNKS else 0.0)
             self._pump()
 
     async def _flush_batch(self, batch: list[_Waiter]) -> None:

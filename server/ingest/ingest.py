@@ -9,24 +9,29 @@ Every implementation keeps this contract:
 - `drain` returns when everything accepted so far has its outcome.
 """
 
-from dataclasses import dataclass, field
+from asyncio import Future
 from typing import Protocol
 from uuid import UUID
+
+from msgspec import Struct
 
 from server.ingest.waiting import Place
 from server.storage.ledger import Acknowledged
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingChunk:
+class IncomingChunk(Struct, frozen=True, gc=False):
     """A chunk whose body is whole; `sha256` is what its sender says of it, None for a loose chunk."""
 
     recording_id: UUID
     chunk_index: int
     run: int
-    body: bytes = field(repr=False)
+    body: bytes
     sha256: bytes | None
     chunk_id: str | None = None
+
+    def __repr__(self) -> str:
+        """Without the body, which belongs into no log."""
+        return f"IncomingChunk({self.recording_id}, {self.chunk_index}, run {self.run}, {len(self.body)} bytes)"
 
     @property
     def key(self) -> tuple[UUID, int]:
@@ -48,6 +53,13 @@ class Ingest(Protocol):
     @property
     def flushes_in_flight(self) -> int:
         """How many objects are on their way into bucket and ledger now."""
+        ...
+
+    def begin(self, chunk: IncomingChunk, place: Place) -> "Future[Acknowledged]":
+        """As `accept`, for a body of a few KiB that is hashed at once; the future ends as `accept` would.
+
+        Raises `Refusal` (chunk-empty, digest-mismatch) at once; the place is the caller's still then.
+        """
         ...
 
     async def drain(self) -> None:

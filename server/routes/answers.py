@@ -16,7 +16,7 @@ from server.refusal import Refusal
 
 AnyRequest = Request[Any, Any, Any]
 
-_encode: Final = msgspec.json.Encoder().encode
+encode_json: Final = msgspec.json.Encoder().encode
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 
 
@@ -27,7 +27,7 @@ def parts_of(request: AnyRequest) -> Parts:
 
 def answer_json(body: object, status: int = 200) -> Response[bytes]:
     """A Struct as JSON; `bytes` are JSON already."""
-    content = body if isinstance(body, bytes) else _encode(body)
+    content = body if isinstance(body, bytes) else encode_json(body)
     return Response(content, media_type="application/json", status_code=status)
 
 

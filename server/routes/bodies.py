@@ -5,9 +5,8 @@ neither memory nor the sender's upload.
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
 
 from litestar import Request
 
@@ -18,46 +17,73 @@ from server.refusal import Refusal
 
 T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
+ReceiveMessage = Callable[[], Awaitable[Any]]
 
 # Slower than this is cut off: 2 KiB/s, measured over windows of 30 s. A stalled body is the same with no byte at all.
 BODY_WINDOW_S: Final = 30.0
 BODY_WINDOW_BYTES: Final = 60 * 1024
 
 
-@contextmanager
-def body_place(request: AnyRequest, waiting: Waiting, size_max: int, too_large: ErrorCode) -> Iterator[Place]:
-    """A place for this request's body, by its Content-Length or, without one, for the largest allowed.
+class BodyHead(NamedTuple):
+    """What a request's headers say of its body; `announced_bytes` is None without a Content-Length."""
+
+    media_type: str
+    encoding: str
+    announced_bytes: int | None
+
+
+def read_head(scope: Mapping[str, Any]) -> BodyHead:
+    """The head of an ASGI scope, in one pass. Raises `Refusal` (invalid-request) for a length that is no number."""
+    media_type, encoding, announced = "", "identity", None
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            media_type = value.partition(b";")[0].strip().lower().decode("latin-1")
+        elif name == b"content-length":
+            # The HTTP parser refuses what is no number; a header without the parser's check must not pass either.
+            if not (value.isdigit() and len(value) <= 18):
+                raise Refusal(
+                    ErrorCode.INVALID_REQUEST,
+                    f"Content-Length is {value[:32].decode('latin-1')!r}; expected a number of bytes",
+                )
+            announced = int(value)
+        elif name == b"content-encoding":
+            encoding = value.decode("latin-1").lower()
+    return BodyHead(media_type, encoding, announced)
+
+
+def take_place(head: BodyHead, waiting: Waiting, size_max: int, too_large: ErrorCode) -> Place:
+    """A place for this body, by its Content-Length or, without one, for the largest allowed; a context manager.
 
     Raises `Refusal`: `too_large`, overloaded, draining, unsupported-media-type (an encoded body).
     """
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding.lower() != "identity":
+    if head.encoding != "identity":
         raise Refusal(
             ErrorCode.UNSUPPORTED_MEDIA_TYPE,
-            f"Content-Encoding is {encoding[:32]!r}; a body is taken as it is",
+            f"Content-Encoding is {head.encoding[:32]!r}; a body is taken as it is",
             next_step="Send it without Content-Encoding.",
             closes_connection=True,
         )
-    announced = _announced_size(request)
+    announced = head.announced_bytes
     if announced is not None and announced > size_max:
         raise _too_large(too_large, f"Content-Length is {announced}", size_max)
-    with waiting.take(size_max if announced is None else announced) as place:
-        yield place
+    return waiting.take(size_max if announced is None else announced)
 
 
-async def read_body(request: AnyRequest, size_max: int, too_large: ErrorCode, window_s: float = BODY_WINDOW_S) -> bytes:
+async def read_body(
+    receive: ReceiveMessage, head: BodyHead, size_max: int, too_large: ErrorCode, window_s: float = BODY_WINDOW_S
+) -> bytes:
     """The whole body, of exactly Content-Length bytes where that is given.
 
     Raises `Refusal`: `too_large`, body-too-slow, body-incomplete.
     """
     loop = asyncio.get_running_loop()
-    announced = _announced_size(request)
+    announced = head.announced_bytes
     pieces: list[bytes] = []
     size = window_began_at = 0
     try:
         async with asyncio.timeout(window_s) as window:
             while True:
-                message = await request.receive()
+                message = await receive()
                 if message["type"] != "http.request":
                     raise _incomplete(size, announced)
                 piece = message["body"]
@@ -84,22 +110,22 @@ async def read_body(request: AnyRequest, size_max: int, too_large: ErrorCode, wi
 
 async def read_json(request: AnyRequest, kind: type[T], waiting: Waiting, size_max: int) -> T:
     """The body as `kind`. Raises `Refusal`, unsupported-media-type, invalid-json and invalid-request among them."""
-    require_json(request)
-    with body_place(request, waiting, size_max, ErrorCode.BODY_TOO_LARGE):
-        return parse_json(await read_body(request, size_max, ErrorCode.BODY_TOO_LARGE), kind)
+    head = read_head(request.scope)
+    require_json(head)
+    with take_place(head, waiting, size_max, ErrorCode.BODY_TOO_LARGE):
+        return parse_json(await read_body(request.receive, head, size_max, ErrorCode.BODY_TOO_LARGE), kind)
 
 
-def require_json(request: AnyRequest) -> None:
+def require_json(head: BodyHead) -> None:
     """Raise `Refusal` (unsupported-media-type) unless the body is announced as JSON.
 
     A missing type is refused too: a page of another origin may send text or nothing without being
     asked for permission first, and would reach a server on this machine.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
+    if head.media_type != "application/json":
         raise Refusal(
             ErrorCode.UNSUPPORTED_MEDIA_TYPE,
-            f"Content-Type is {media_type[:64]!r}; this call takes application/json",
+            f"Content-Type is {head.media_type[:64]!r}; this call takes application/json",
             next_step="Send JSON with Content-Type: application/json.",
         )
 
@@ -116,16 +142,6 @@ def parse_json(body: bytes, kind: type[T]) -> T:
 
 def _code_of(error: UndecodableError) -> ErrorCode:
     return ErrorCode.INVALID_RECORDING_ID if "`$.recording_id`" in str(error) else error.code
-
-
-def _announced_size(request: AnyRequest) -> int | None:
-    # The HTTP parser refuses what is no number; a header without the parser's check must not pass either.
-    text = request.headers.get("content-length")
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise Refusal(ErrorCode.INVALID_REQUEST, f"Content-Length is {text[:32]!r}; expected a number of bytes")
-    return int(text)
 
 
 def _too_large(code: ErrorCode, what: str, size_max: int) -> Refusal:

@@ -18,7 +18,7 @@ from server.routes.answers import (
     read_recording_id,
     read_run,
 )
-from server.routes.bodies import body_place, read_body
+from server.routes.bodies import read_body, read_head, take_place
 from server.routes.guards import require_installation
 from server.storage.ledger import StoredChunk
 
@@ -28,8 +28,9 @@ async def put_chunk(request: AnyRequest, recording_id: FromPath[str], chunk_inde
     parts = parts_of(request)
     known_id, index, run = read_recording_id(recording_id), read_chunk_index(chunk_index), read_run(request)
     digest = _read_digest(request)
-    with body_place(request, parts.waiting, CHUNK_MAX_BYTES, ErrorCode.CHUNK_TOO_LARGE) as place:
-        body = await read_body(request, CHUNK_MAX_BYTES, ErrorCode.CHUNK_TOO_LARGE)
+    head = read_head(request.scope)
+    with take_place(head, parts.waiting, CHUNK_MAX_BYTES, ErrorCode.CHUNK_TOO_LARGE) as place:
+        body = await read_body(request.receive, head, CHUNK_MAX_BYTES, ErrorCode.CHUNK_TOO_LARGE)
         place.shrink(len(body))
         outcome = await parts.ingest.accept(IncomingChunk(known_id, index, run, body, digest), place)
     parts.metrics.count_receipt(size=outcome.chunk.size, is_new=outcome.is_new)

@@ -9,26 +9,31 @@ from protocol.ids import InvalidIdError, loose_recording_id
 from protocol.limits import LOOSE_BODY_MAX_BYTES
 from protocol.wire import LooseChunk
 from server.ingest.ingest import IncomingChunk
+from server.ingest.waiting import Place
 from server.refusal import Refusal
 from server.routes.answers import AnyRequest, answer_json, parts_of, path_after
-from server.routes.bodies import body_place, parse_json, read_body, require_json
+from server.routes.bodies import parse_json, read_body, read_head, require_json, take_place
 from server.routes.chunks import answer_bytes, receipt_of
 from server.routes.guards import require_installation
 
 _PREFIX = "/api/chunks/"
 
 
+def read_loose_chunk(body: bytes, place: Place) -> IncomingChunk:
+    """The chunk in a body; `place` shrinks to its bytes. Raises `Refusal`: invalid-json, invalid-chunk-id, …"""
+    loose = parse_json(body, LooseChunk)
+    content = loose.data.encode("utf-8")
+    place.shrink(len(content))
+    return IncomingChunk(_read_loose_id(loose.chunkId), 0, 0, content, None, loose.chunkId)
+
+
 @post("/upload", status_code=200)
 async def upload_loose_chunk(request: AnyRequest) -> Response[bytes]:
-    parts = parts_of(request)
-    require_json(request)
-    with body_place(request, parts.waiting, LOOSE_BODY_MAX_BYTES, ErrorCode.BODY_TOO_LARGE) as place:
-        body = await read_body(request, LOOSE_BODY_MAX_BYTES, ErrorCode.BODY_TOO_LARGE)
-        loose = parse_json(body, LooseChunk)
-        content = loose.data.encode("utf-8")
-        place.shrink(len(content))
-        chunk = IncomingChunk(_read_loose_id(loose.chunkId), 0, 0, content, None, loose.chunkId)
-        outcome = await parts.ingest.accept(chunk, place)
+    parts, head = parts_of(request), read_head(request.scope)
+    require_json(head)
+    with take_place(head, parts.waiting, LOOSE_BODY_MAX_BYTES, ErrorCode.BODY_TOO_LARGE) as place:
+        body = await read_body(request.receive, head, LOOSE_BODY_MAX_BYTES, ErrorCode.BODY_TOO_LARGE)
+        outcome = await parts.ingest.accept(read_loose_chunk(body, place), place)
     parts.metrics.count_receipt(size=outcome.chunk.size, is_new=outcome.is_new)
     return answer_json(receipt_of(outcome.chunk))
 

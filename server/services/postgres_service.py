@@ -47,7 +47,9 @@ _SETTINGS: Final = {
     "full_page_writes": "on",
     "synchronous_commit": "on",
     "max_connections": "100",
-    "shared_buffers": "128MB",
+    "shared_buffers": "256MB",
+    # Chunks' keys are spread at random, so after each checkpoint nearly every page is logged whole once: fewer of them.
+    "max_wal_size": "2GB",
     "jit": "off",  # the statements are short
     "log_line_prefix": "%m [%p] ",
     "logging_collector": "off",

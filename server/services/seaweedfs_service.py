@@ -211,6 +211,8 @@ class SeaweedfsService:
             "AWS_SECRET_ACCESS_KEY": self._credentials.secret_key,
             "WEED_JWT_SIGNING_KEY": self._credentials.volume_key,
             "WEED_JWT_SIGNING_READ_KEY": self._credentials.volume_key,
+            # Its live memory is small: at Go's default it would collect garbage many times a second.
+            "GOGC": os.environ.get("GOGC", "400"),
             "WEED_MASTER_VOLUME_GROWTH_COPY_1": str(_VOLUMES_PER_BUCKET),
         }
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
+import msgspec
+
 from protocol.limits import VERIFY_CHUNKS_MAX
 from protocol.states import ChunkState, FindingKind, ObjectState, RecordingState
 from protocol.wire import IndexGap, ManifestEntry
@@ -160,7 +162,7 @@ class MemoryLedger:
         if not changed:
             return 0
         for row in changed:
-            self.chunks.write(replace(row, state=ChunkState.WANTED))
+            self.chunks.write(msgspec.structs.replace(row, state=ChunkState.WANTED))
             recording = self.recordings.get(row.recording_id)
             if recording is not None and recording.state is RecordingState.COMPLETE:
                 recording.state = RecordingState.DAMAGED

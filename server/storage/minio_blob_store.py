@@ -1,7 +1,7 @@
 """The bucket over the minio SDK: MinIO, SeaweedFS, S3 or any store that speaks it.
 
-The SDK blocks, so each call runs in a thread of this store's own bounded pool. Every call has a
-deadline as a whole; a PUT that arrives after it may still have its effect, as the contract allows.
+The SDK blocks, so each call but PUT (object_put.py) runs in a thread of this store's own bounded pool. Every
+call has a deadline as a whole; a PUT that arrives after it may still have its effect, as the contract allows.
 
 It relies on the store listing keys in byte order. SeaweedFS does so only where no key has a sibling
 folder of the same beginning (`a-b` beside `a/b`); the layout of our keys (docs/FORMATS.md) has none,
@@ -9,7 +9,6 @@ and a page that is out of order is refused instead of misread.
 """
 
 import asyncio
-import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -29,6 +28,7 @@ from server.storage.blob_store import (
     BlobStoreUnavailableError,
 )
 from server.storage.bucket_settings import BucketSettings
+from server.storage.object_put import ObjectPut
 from server.storage.s3_client import CALL_ERRORS, PUT_S, create_bucket, make_client, translate_error
 
 # More calls than that at once only queue inside the store, and each holds a thread and a connection.
@@ -37,8 +37,6 @@ THREADS_DEFAULT: Final = 16
 GET_S: Final = 15.0
 LIST_S: Final = 15.0
 SMALL_CALL_S: Final = 8.0
-# S3's smallest part; below it the SDK refuses the number, above it the body goes in one request anyway.
-_PART_BYTES_MIN: Final = 5 * 1024 * 1024
 # A file goes in parts of this size, one of them in memory at a time; S3 takes 10,000, so 80 GiB.
 _FILE_PART_BYTES: Final = 8 * 1024 * 1024
 
@@ -52,6 +50,7 @@ class MinioBlobStore:
         self._settings = settings
         self._bucket = settings.bucket
         self._client, self._pool = make_client(settings, threads)
+        self._object_put = ObjectPut(settings)
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="bucket")
 
     async def ensure_bucket(self) -> None:
@@ -59,14 +58,11 @@ class MinioBlobStore:
         await self._run(SMALL_CALL_S, self._bucket, lambda: create_bucket(self._settings))
 
     async def put(self, key: str, body: bytes) -> str:
-        # One request whatever the size: the SDK would cut a body above 5 MiB into parts, with an ETag of another form.
-        part_size = max(len(body), _PART_BYTES_MIN)
-
-        def put() -> str:
-            result = self._client.put_object(self._bucket, key, io.BytesIO(body), len(body), part_size=part_size)
-            return _require_etag(result.etag, key)
-
-        return await self._run(PUT_S, key, put)
+        try:
+            async with asyncio.timeout(PUT_S):
+                return _require_etag(await self._object_put.put(key, body), key)
+        except TimeoutError as error:
+            raise BlobStoreUnavailableError(f"the store did not answer for {key} within {PUT_S:.0f} s") from error
 
     async def put_file(self, key: str, path: Path) -> str:
         size = await asyncio.to_thread(lambda: path.stat().st_size)

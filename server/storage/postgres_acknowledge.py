@@ -5,12 +5,13 @@ The order of the steps is safety:
 1. lock the recordings `for share`, in key order, so that no delete and no completion comes between;
 2. insert the objects, then the chunks in key order (two batches with common keys wait for each other
    instead of deadlocking); a row that stands is changed only where it is `wanted` with the same content;
-3. read, by a statement of its own and therefore a newer snapshot, the rows that step 2 did not return;
+3. where not every chunk became a new row: read, by a statement of its own and therefore a newer snapshot,
+   what stands, and judge each chunk by it;
 4. mark the objects that now hold an entry no row points to;
 5. COMMIT.
 
-One statement does 1 and 2, so the usual batch costs two round trips. A wanted row's old object was
-marked `has_waste` when the row became wanted, so pointing it anew need not touch that object.
+One statement does 1 and 2 and answers with one row, so the usual batch costs two round trips. A wanted
+row's old object was marked `has_waste` when the row became wanted, so pointing it anew need not touch it.
 """
 
 from collections.abc import Sequence
@@ -63,7 +64,7 @@ _INSERT: Final = """
                 and (chunks.run, chunks.size, chunks.sha256) = (excluded.run, excluded.size, excluded.sha256)
         returning recording_id, chunk_index, acknowledged_at
     )
-    select recording_id, chunk_index, acknowledged_at, pg_current_xact_id()::text from written
+    select pg_current_xact_id()::text, now(), count(*) filter (where acknowledged_at = now()) from written
 """
 
 # For chunks that a complete recording's manifest allows: step 2 alone, under the lock of _LOCK_RECORDINGS.
@@ -114,19 +115,30 @@ async def acknowledge_in(
     transaction: Transaction, objects: Sequence[NewObject], chunks: Sequence[NewChunk]
 ) -> list[Outcome]:
     """Steps 1 to 4 for at least one chunk, within the caller's transaction."""
-    rows = await transaction.fetch(_INSERT, (*_columns_of(chunks), *_object_columns_of(objects)))
-    times: dict[_ChunkKey, datetime] = {(row[0], row[1]): row[2] for row in rows}
-    if rows:
-        transaction.xid = rows[0][3]
-    if len(times) == len(chunks):
-        return [_accept(chunk, times[chunk.recording_id, chunk.chunk_index]) for chunk in chunks]
-    left = [chunk for chunk in chunks if (chunk.recording_id, chunk.chunk_index) not in times]
-    outcomes = await _judge_left(transaction, left)
-    await _mark_waste(transaction, left, outcomes)
-    return [
-        _accept(chunk, times[key]) if (key := (chunk.recording_id, chunk.chunk_index)) in times else outcomes[key]
-        for chunk in chunks
-    ]
+    columns = (*_columns_of(chunks), *_object_columns_of(objects))
+    ((xid, now, fresh_count),) = await transaction.fetch(_INSERT, columns)
+    transaction.xid = xid
+    if fresh_count == len(chunks):
+        return [_accept(chunk, now) for chunk in chunks]
+    outcomes = await _judge_standing(transaction, chunks)
+    return [outcomes[chunk.recording_id, chunk.chunk_index] for chunk in chunks]
+
+
+async def _judge_standing(transaction: Transaction, chunks: Sequence[NewChunk]) -> dict[_ChunkKey, Outcome]:
+    """The outcomes of a batch of which not every chunk became a new row."""
+    rows = await _read_rows(transaction, chunks)
+    outcomes: dict[_ChunkKey, Outcome] = {}
+    left: list[NewChunk] = []
+    for chunk in chunks:
+        row = rows.get((chunk.recording_id, chunk.chunk_index))
+        if row is not None and row.state is ChunkState.STORED and points_to(row, chunk):
+            outcomes[chunk.recording_id, chunk.chunk_index] = Acknowledged(row, is_new=True)
+        else:
+            left.append(chunk)
+    if left:
+        outcomes |= await _judge_left(transaction, left)
+        await _mark_waste(transaction, left, outcomes)
+    return outcomes
 
 
 async def _judge_left(transaction: Transaction, left: Sequence[NewChunk]) -> dict[_ChunkKey, Outcome]:

@@ -146,19 +146,21 @@ def translate_error(error: Exception, what: str) -> BlobStoreError:
     if isinstance(error, BlobStoreError):
         return error
     if isinstance(error, S3Error):
-        return _translate_s3_error(error, what)
+        return translate_answer(error.response.status, error.code or "", str(error.message), what)
     if isinstance(error, ServerError):
-        return _by_status(error.status_code, f"the store answered {error.status_code} for {what}")
+        return translate_answer(error.status_code, "", "", what)
     return BlobStoreUnavailableError(f"the store did not answer for {what}: {type(error).__name__}: {error}")
 
 
-def _translate_s3_error(error: S3Error, what: str) -> BlobStoreError:
-    if error.code in _NOT_FOUND_CODES:
+def translate_answer(status: int, code: str, message: str, what: str) -> BlobStoreError:
+    """The port's error for an answer of the store: its status, its error code (empty: it told none) and message."""
+    if code in _NOT_FOUND_CODES:
         return BlobNotFoundError(f"the bucket holds no object {what}")
-    if error.code in _PASSING_CODES:
-        return BlobStoreUnavailableError(f"the store answered {error.code} for {what}")
-    next_step = _NEXT_STEP_OF_CODE.get(error.code or "", f"{error.message}")
-    return _by_status(error.response.status, f"the store answered {error.code} for {what}: {next_step}")
+    if code in _PASSING_CODES:
+        return BlobStoreUnavailableError(f"the store answered {code} for {what}")
+    if not code:
+        return _by_status(status, f"the store answered {status} for {what}")
+    return _by_status(status, f"the store answered {code} for {what}: {_NEXT_STEP_OF_CODE.get(code, message)}")
 
 
 def _by_status(status: int, message: str) -> BlobStoreError:

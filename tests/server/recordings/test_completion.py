@@ -1,7 +1,6 @@
 """What a certificate promises (I4): manifest, ledger and bucket agreed, and its bytes never change."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -205,7 +204,7 @@ async def test_a_disputed_chunk_is_not_called_final(memory: Held) -> None:
     await memory.register()
     await memory.store_pack([0, 1, 2])
     assert isinstance(memory.ledger, MemoryLedger)
-    memory.ledger.chunks.write(replace((await memory.locate(1)).chunk, state=ChunkState.DISPUTED))
+    memory.ledger.chunks.write(msgspec.structs.replace((await memory.locate(1)).chunk, state=ChunkState.DISPUTED))
     refusal = await refuse(memory, manifest_of(3))
     assert (refusal.code, refusal.chunks) == (ErrorCode.CHUNK_DISPUTED, [1])
     assert (await refuse(memory, manifest_of(2))).code is ErrorCode.MANIFEST_DIFFERS

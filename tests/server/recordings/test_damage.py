@@ -1,9 +1,9 @@
 """Which chunks an object bears out: only those that it also says it holds, so that a rebuild finds them (I8)."""
 
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 import pytest
 
 from protocol.ids import loose_recording_id
@@ -52,10 +52,12 @@ async def test_right_bytes_under_another_name_are_damage(change: dict[str, Any])
 async def test_a_loose_chunk_needs_its_chunk_id_in_the_pack() -> None:
     loose = loose_recording_id("a")
     pack, (offset,) = pack_of(packed(0, b"x", recording_id=loose, chunk_id="a"))
-    row = replace(row_of(0, offset, b"x"), recording_id=loose, chunk_id="a")
+    row = msgspec.structs.replace(row_of(0, offset, b"x"), recording_id=loose, chunk_id="a")
     held_by = object_of(PackKey(OBJECT).text, pack)
     assert await find_damaged(held_by, [row], pack) == []
-    assert await find_damaged(held_by, [replace(row, chunk_id="b")], pack) == [replace(row, chunk_id="b")]
+    assert await find_damaged(held_by, [msgspec.structs.replace(row, chunk_id="b")], pack) == [
+        msgspec.structs.replace(row, chunk_id="b")
+    ]
 
 
 async def test_a_row_that_names_a_part_of_a_chunk_object_is_damage_because_the_key_names_the_whole() -> None:

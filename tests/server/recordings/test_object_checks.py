@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from protocol.limits import VERIFY_OBJECTS_MAX
@@ -168,7 +169,7 @@ async def test_a_chunk_that_moves_while_it_is_read_back_is_never_called_missing_
             await ledger.mark_wanted(first.object_id, [(await memory.locate(0)).chunk], FindingKind.MISSING)
             await memory.store_own(0)
         else:
-            ledger.chunks.write(replace((await memory.locate(0)).chunk, object_id=second.object_id))
+            ledger.chunks.write(msgspec.structs.replace((await memory.locate(0)).chunk, object_id=second.object_id))
 
     second = await memory.store_spare(0)
     verifier = Verifier(ledger, Watched(memory.store, before=move).port)

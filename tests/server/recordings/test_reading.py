@@ -1,8 +1,8 @@
 """What reading promises: pages that miss nothing, and bytes that have their digest or are not sent."""
 
-from dataclasses import replace
 from hashlib import sha256
 
+import msgspec
 import pytest
 
 from protocol.errors import ErrorCode
@@ -206,7 +206,7 @@ async def test_a_disputed_chunk_is_not_served(memory: Held) -> None:
     await memory.register()
     await memory.store_pack([0])
     assert isinstance(memory.ledger, MemoryLedger)
-    memory.ledger.chunks.write(replace((await memory.locate(0)).chunk, state=ChunkState.DISPUTED))
+    memory.ledger.chunks.write(msgspec.structs.replace((await memory.locate(0)).chunk, state=ChunkState.DISPUTED))
     store = Watched(memory.store)
     assert await refuse_chunk(memory, 0, Reader(memory.ledger, store.port)) is ErrorCode.CHUNK_DISPUTED
     assert store.calls == []
@@ -238,7 +238,7 @@ async def test_a_chunk_that_moves_while_it_is_read_is_read_at_its_new_place(memo
     async def move(name: str, key: str) -> None:
         if key == first.key:
             await memory.store.delete(first.key)
-            ledger.chunks.write(replace((await memory.locate(0)).chunk, object_id=second.object_id))
+            ledger.chunks.write(msgspec.structs.replace((await memory.locate(0)).chunk, object_id=second.object_id))
 
     reader = Reader(ledger, Watched(memory.store, before=move).port)
     body, row = await reader.read_chunk(memory.recording_id, 0)

@@ -1,10 +1,10 @@
 """What verify promises a client that is about to clear its own bytes (I1)."""
 
 import asyncio
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 import pytest
 
 from protocol.errors import ErrorCode
@@ -164,7 +164,7 @@ async def test_a_disputed_chunk_is_pending_whatever_is_claimed(memory: Held) -> 
     await memory.store_pack([0, 1])
     ledger = memory.ledger
     assert isinstance(ledger, MemoryLedger)
-    ledger.chunks.write(replace((await memory.locate(0)).chunk, state=ChunkState.DISPUTED))
+    ledger.chunks.write(msgspec.structs.replace((await memory.locate(0)).chunk, state=ChunkState.DISPUTED))
     response = await Verifier(ledger, memory.store).verify(
         memory.recording_id, [claim_of(0), claim_of(0, b"other"), claim_of(1)]
     )

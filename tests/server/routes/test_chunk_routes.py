@@ -349,7 +349,6 @@ async def test_an_emptied_ledger_is_a_mismatch_and_takes_nothing(memory_stack: S
 
 
 async def test_a_disputed_chunk_is_neither_taken_nor_served(memory_stack: Stack) -> None:
-    from dataclasses import replace
 
     from protocol.states import ChunkState
 
@@ -358,7 +357,7 @@ async def test_a_disputed_chunk_is_neither_taken_nor_served(memory_stack: Stack)
     await put(stack, b"bytes")
     assert isinstance(stack.ledger, FaultyLedger)
     (row,) = await stack.rows()
-    stack.ledger.chunks.write(replace(row, state=ChunkState.DISPUTED))
+    stack.ledger.chunks.write(msgspec.structs.replace(row, state=ChunkState.DISPUTED))
 
     assert problem_of(await put(stack, b"bytes")).code == "chunk-disputed"
     assert problem_of(await stack.client.get(f"{stack.path}/chunks/0")).code == "chunk-disputed"

@@ -1,9 +1,12 @@
 """Loose chunks: the JSON way in, and back by any chunkId."""
 
 import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import msgspec
 import pytest
 
@@ -13,6 +16,7 @@ from protocol.wire import Receipt
 from server.storage.pack_format import read_pack_index
 from tests.server.routes.asgi_call import call, pieces
 from tests.server.routes.problem_of import problem_of
+from tests.server.routes.wire_client import served_on_a_socket
 from tests.server.stack import Stack
 
 # One of each kind that an address could spoil: slashes at every place, dots, percent signs, what needs quoting.
@@ -40,6 +44,23 @@ CHUNK_IDS = [
     "~!@$^*()_={}[]|:',.<>`",
     "x" * 128,
 ]
+
+
+@pytest.fixture
+async def connection_stack(memory_stack: Stack) -> AsyncIterator[Stack]:
+    """Over a connection, where whole requests pass the framework by."""
+    async with (
+        served_on_a_socket(memory_stack) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        yield replace(memory_stack, client=client)
+
+
+@pytest.fixture(params=["memory", "connection", "real"])
+def stack(request: pytest.FixtureRequest) -> Stack:
+    """What holds by the framework's route must hold by the short way, and over the real stores."""
+    found: Stack = request.getfixturevalue(f"{request.param}_stack")
+    return found
 
 
 async def upload(stack: Stack, chunk_id: str, data: str = "data") -> Any:

@@ -4,18 +4,18 @@ import asyncio
 from typing import Any
 
 import pytest
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
 
-import server.app
 from protocol.errors import ErrorCode
+from server import authorisation
 from server.envelope import CONTENT_SECURITY_POLICY
+from server.installation import establish_installation
 from server.refusal import Refusal
 from server.settings import Settings
 from server.storage.blob_store import BlobStoreUnavailableError
 from server.storage.ledger import LedgerUnavailableError
 from tests.server.faulty_stores import FaultyBlobStore, FaultyLedger
 from tests.server.routes.problem_of import problem_of
+from tests.server.routes.wire_client import exchange, request_of, served_on_a_socket
 from tests.server.stack import Stack, running_stack
 
 
@@ -123,13 +123,15 @@ async def test_an_address_does_not_become_a_label(memory_stack: Stack) -> None:
     assert str(memory_stack.recording_id) not in text
 
 
-def _refuse(_connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+def _refuse(_scope: Any) -> None:
     raise Refusal(ErrorCode.TOO_MANY_REQUESTS, "not you", next_step="Go away.", retry_after_s=1)
 
 
 async def test_one_function_authorises_every_route(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server.app, "authorise", _refuse)
-    async with running_stack(settings, FaultyLedger(), FaultyBlobStore()) as stack:
+    monkeypatch.setattr(authorisation, "authorise", _refuse)
+    ledger, store = FaultyLedger(), FaultyBlobStore()
+    await establish_installation(ledger, store)
+    async with running_stack(settings, ledger, store) as stack:
         for route in stack.app.litestar.routes:
             for method in getattr(route, "methods", []):
                 if method == "OPTIONS":
@@ -137,3 +139,7 @@ async def test_one_function_authorises_every_route(settings: Settings, monkeypat
                 path = route.path_format.replace("{", "").replace("}", "")
                 response = await stack.client.request(method, path)
                 assert response.status_code == 429, (method, path)
+        await stack.parts.installation.require()
+        async with served_on_a_socket(stack) as port:
+            told = await exchange(port, request_of("a", "data", "Connection: close"))
+        assert told.startswith(b"HTTP/1.1 429 "), "the hot route passes the framework by, not this function"

@@ -1,0 +1,174 @@
+"""HTTP/1.1 on one connection: uvicorn's protocol with deadlines for the silent, and the hot route's short way.
+
+uvicorn waits for ever for the first byte and the head of a request. Here a sweep, not a timer a request, closes
+connections that are silent too long (I6); what a body may take is bounded in server/routes/bodies.py.
+
+A request for the hot route that arrives whole in one read is answered without the framework. One that does not goes
+the ordinary way from its head on, so nothing is decided by how a client cuts its packets.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from server.hot_route import HOT_METHOD, HOT_PATH, may_take, take_upload
+
+if TYPE_CHECKING:
+    from server.parts import Parts
+
+# From the connection, or a request's first byte, to the end of its head.
+HEAD_S: Final = 10.0
+# Longer than the 60 s that proxies and balancers keep an idle connection, so that they close it first:
+# else a request may be sent into a connection that is being closed.
+IDLE_S: Final = 75.0
+# How late a deadline is noticed.
+SWEEP_EVERY_S: Final = 2.0
+# A connection costs some 10 KiB and a descriptor; k6 and browsers together need a few hundred.
+CONNECTIONS_MAX: Final = 8_192
+
+_TOO_MANY: Final = (
+    STATUS_LINE[503]
+    + b"content-length: 0\r\nretry-after: 1\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+)
+
+
+class _Settable:
+    """Where uvicorn wakes a request's task; the hot route has none."""
+
+    def set(self) -> None:
+        """Nobody waits."""
+
+
+class _HotCycle:
+    """A request on the hot route, as far as uvicorn's protocol looks at one."""
+
+    __slots__ = ("disconnected", "keep_alive", "message_event", "response_complete")
+
+    _nobody: Final = _Settable()
+
+    def __init__(self, keep_alive: bool) -> None:
+        self.keep_alive = keep_alive
+        self.response_complete = False
+        self.disconnected = False
+        self.message_event = self._nobody
+
+
+class HoldfastProtocol(HttpToolsProtocol):
+    """One connection. `find_parts` and the loop's clock are the class's own, set by `make_protocol`."""
+
+    find_parts: Callable[[], "Parts | None"]
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.quiet_since_s = self.loop.time()
+        self.has_begun_head = True  # a new connection owes a head as one in the middle of it does
+        self._hot_body: list[bytes] | None = None
+
+    # -- deadlines
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS_MAX:
+            transport.write(_TOO_MANY)
+            transport.close()
+
+    def is_overdue(self, now_s: float) -> bool:
+        """Whether the peer is silent beyond what it may be."""
+        if self.has_begun_head:
+            return now_s - self.quiet_since_s > HEAD_S
+        is_answering = self.cycle is not None and not self.cycle.response_complete
+        return not is_answering and now_s - self.quiet_since_s > IDLE_S
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if not self.has_begun_head:
+            self.has_begun_head = True
+            self.quiet_since_s = self.loop.time()
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, which besides sets a timer for the idle time of each connection after each answer."""
+        self.quiet_since_s = self.loop.time()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+
+    # -- the hot route
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._hot_body is not None and self.parser is not None:
+            # Its end is still to come: the ordinary way from here on.
+            pieces, self._hot_body = self._hot_body, None
+            super().on_headers_complete()
+            for piece in pieces:
+                super().on_body(piece)
+
+    def on_headers_complete(self) -> None:
+        self.has_begun_head = False
+        if (
+            self.url == HOT_PATH
+            and self.parser.get_method() == HOT_METHOD
+            and not self.expect_100_continue
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.parser.should_upgrade()
+            and may_take(self.find_parts())
+        ):
+            self._hot_body = []
+            return
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self._hot_body is None:
+            super().on_body(body)
+        else:
+            self._hot_body.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._hot_body is None:
+            super().on_message_complete()
+            return
+        pieces, self._hot_body = self._hot_body, None
+        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        cycle = _HotCycle(keep_alive)
+        self.cycle = cast(RequestResponseCycle, cycle)
+        parts = self.find_parts()
+        assert parts is not None  # may_take said so in this turn of the loop
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        take_upload(parts, self.headers, body, partial(self._answer, cycle))
+
+    def _answer(self, cycle: _HotCycle, status: int, fields: bytes, body: bytes) -> None:
+        cycle.response_complete = True
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        closes = not cycle.keep_alive or b"connection: close\r\n" in fields
+        common = b"".join(b"%b: %b\r\n" % field for field in self.server_state.default_headers)
+        ending = (
+            b"connection: close\r\n\r\n" if not cycle.keep_alive and b"connection: close" not in fields else b"\r\n"
+        )
+        length = b"content-length: %d\r\n" % len(body)
+        self.transport.write(b"".join((STATUS_LINE[status], common, fields, length, ending, body)))
+        if closes:
+            self.transport.close()
+        self.on_response_complete()
+
+
+def make_protocol(find_parts: Callable[[], "Parts | None"]) -> type[HoldfastProtocol]:
+    """The protocol for one worker's connections."""
+    return type("WorkerProtocol", (HoldfastProtocol,), {"find_parts": staticmethod(find_parts)})
+
+
+async def sweep_connections(connections: set[Any]) -> None:
+    """Close overdue connections for ever; ends by cancellation."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(SWEEP_EVERY_S)
+        now_s = loop.time()
+        for connection in list(connections):
+            if connection.is_overdue(now_s):
+                connection.transport.close()
