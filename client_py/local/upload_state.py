@@ -102,18 +102,29 @@ def open_upload(root: Path, server: str, path: Path, content_id: str) -> Iterato
 
 @contextmanager
 def open_abandoned(root: Path, server: str, path: Path, content_id: str) -> Iterator[list[UploadState]]:
-    """Unfinished uploads of the same path to the same server with other contents, unless a process works on them."""
+    """Unfinished uploads of the same path to the same server with other contents, unless a process works on them.
+
+    No other upload's lock is touched: its process may be about to take it.
+    """
+
+    def read_if_abandoned(folder: Path) -> Upload | None:
+        try:
+            upload = _read(folder)
+        except UploadStateError:  # whatever it is, it is told when that file is sent
+            return None
+        is_of_this_path = upload is not None and (upload.server, upload.path) == (server, str(path))
+        is_abandoned = upload is not None and upload.content_id != content_id and not upload.is_complete
+        return upload if is_of_this_path and is_abandoned else None
+
     with ExitStack() as locks:
-        folders = [folder for folder in sorted(root.glob("*/")) if locks.enter_context(_locked(folder))]
-        uploads = [(folder, _read(folder)) for folder in folders]
-        yield [
-            UploadState(folder, upload)
-            for folder, upload in uploads
-            if upload is not None
-            and (upload.server, upload.path) == (server, str(path))
-            and upload.content_id != content_id
-            and not upload.is_complete
-        ]
+        states: list[UploadState] = []
+        for folder in sorted(root.glob("*/")):
+            if read_if_abandoned(folder) is None or not locks.enter_context(_locked(folder)):
+                continue
+            upload = read_if_abandoned(folder)  # as it is under the lock
+            if upload is not None:
+                states.append(UploadState(folder, upload))
+        yield states
 
 
 def _read(folder: Path) -> Upload | None:
