@@ -37,8 +37,9 @@ check: ## Format, lint, strict types, SQL lint, JavaScript syntax
 	@$(setup) test node
 	@$(python) -m scripts.check
 
-bench: ## Small benchmarks beside the bare bucket; result in loadtest/results/
+bench: ## A backlog in the client; small benchmarks beside the bare bucket; result in loadtest/results/
 	@$(setup) test page
+	@$(python) -m loadtest.client_backlog
 	@$(python) -m loadtest.bench
 
 bench-audit: ## A clean audit over a million chunks: time, memory, growth; then a purge (AUDIT_PACKED=, AUDIT_OWN=)
