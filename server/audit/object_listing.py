@@ -14,11 +14,13 @@ from server.audit.foreign import ForeignObjects
 from server.audit.tally import Tally
 from server.storage.audit_ledger import AuditedObject, AuditLedger
 from server.storage.blob_store import LIST_PAGE_MAX, BlobInfo, BlobStore
-from server.storage.keys import ChunkKey, InvalidKeyError, PackKey, parse_key
+from server.storage.keys import PACKS_PREFIX, ChunkKey, InvalidKeyError, PackKey, parse_key
 from server.storage.ledger import LIST_ROWS_MAX
 
 # Each is a few small calls; more at once would take the stores from those who record.
 EXAMINED_AT_ONCE: Final = 4
+# A pack has up to a thousand rows, which one statement counts: with fewer packs a page it stays far below its limit.
+PACKS_PAGE_MAX: Final = 200
 
 
 class ObjectListing:
@@ -35,11 +37,12 @@ class ObjectListing:
     async def audit_page(self, prefix: str, after: str, tally: Tally, adopted_before: datetime) -> str | None:
         """The page of keys under `prefix` above `after` ("" at first); where it ended, None at the last."""
         start = after or prefix
-        listed = await self._store.list_page(prefix, start, LIST_PAGE_MAX)
+        page_max = min(LIST_PAGE_MAX, PACKS_PAGE_MAX) if prefix == PACKS_PREFIX else LIST_PAGE_MAX
+        listed = await self._store.list_page(prefix, start, page_max)
         # "0" follows "/": no key of ours lies between the last one of the prefix and that.
-        up_to = listed[-1].key if len(listed) == LIST_PAGE_MAX else f"{prefix[:-1]}0"
+        up_to = listed[-1].key if len(listed) == page_max else f"{prefix[:-1]}0"
         rows = await self._audit_ledger.list_objects(after_key=start, up_to_key=up_to, limit=LIST_ROWS_MAX)
-        is_last = len(listed) < LIST_PAGE_MAX
+        is_last = len(listed) < page_max
         if len(rows) == LIST_ROWS_MAX:
             up_to, is_last = rows[-1].object.key, False
             listed = [blob for blob in listed if blob.key <= up_to]

@@ -60,12 +60,13 @@ class RecordingListing:
         last_id, _, key = after.partition(" ")
         done = UUID(last_id) if last_id else None
         blobs = await self._store.list_page(RECORDINGS_PREFIX, key or RECORDINGS_PREFIX, LIST_PAGE_MAX)
-        listed = await self._group(blobs, tally)
+        listed, foreign = _group(blobs)
         is_last = len(blobs) < LIST_PAGE_MAX
         ids = sorted(recording_id for recording_id in listed if done is None or recording_id > done)
         if is_last:
             up_to = None
         elif not ids:  # a page of foreign objects, or of one recording's many titles
+            await self._note_foreign(foreign, tally)
             return f"{last_id} {blobs[-1].key}"
         else:
             # What follows in the bucket may still belong to the last one.
@@ -75,26 +76,17 @@ class RecordingListing:
             up_to, is_last = rows[-1].recording_id, False
         await self._repair_all(listed, rows, [i for i in ids if up_to is None or i <= up_to], tally, registered_before)
         await self._settle_stalled(done, up_to, tally)
-        return None if is_last or up_to is None else f"{up_to} {recording_prefix(up_to)}{_LAST}"
+        if is_last or up_to is None:
+            await self._note_foreign(foreign, tally)
+            return None
+        next_key = f"{recording_prefix(up_to)}{_LAST}"
+        # What lies beyond is listed again.
+        await self._note_foreign([blob for blob in foreign if blob.key <= next_key], tally)
+        return f"{up_to} {next_key}"
 
-    async def _group(self, blobs: Sequence[BlobInfo], tally: Tally) -> dict[UUID, ListedRecording]:
-        listed: dict[UUID, ListedRecording] = {}
-        for blob in blobs:
-            try:
-                key = parse_key(blob.key)
-            except InvalidKeyError:
-                await self._foreign.note(blob, tally)
-                continue
-            if isinstance(key, ChunkKey | PackKey | VoidKey | ProbeKey | InstallationKey):
-                continue  # none of them begins so
-            found = listed.setdefault(key.recording_id, ListedRecording())
-            if isinstance(key, RecordingKey):
-                found.registration = blob
-            elif isinstance(key, CertificateKey):
-                found.has_certificate = True
-            elif isinstance(key, TombstoneKey):
-                found.has_tombstone = True
-        return listed
+    async def _note_foreign(self, foreign: Sequence[BlobInfo], tally: Tally) -> None:
+        for blob in foreign:
+            await self._foreign.note(blob, tally)
 
     async def _repair_all(
         self,
@@ -128,3 +120,25 @@ class RecordingListing:
                 recording_id=recording_id,
             )
             await self._audit_ledger.note_finding(finding)
+
+
+def _group(blobs: Sequence[BlobInfo]) -> tuple[dict[UUID, ListedRecording], list[BlobInfo]]:
+    """What the bucket listed, by recording, and what belongs to none."""
+    listed: dict[UUID, ListedRecording] = {}
+    foreign: list[BlobInfo] = []
+    for blob in blobs:
+        try:
+            key = parse_key(blob.key)
+        except InvalidKeyError:
+            foreign.append(blob)
+            continue
+        if isinstance(key, ChunkKey | PackKey | VoidKey | ProbeKey | InstallationKey):
+            continue  # none of them begins so
+        found = listed.setdefault(key.recording_id, ListedRecording())
+        if isinstance(key, RecordingKey):
+            found.registration = blob
+        elif isinstance(key, CertificateKey):
+            found.has_certificate = True
+        elif isinstance(key, TombstoneKey):
+            found.has_tombstone = True
+    return listed, foreign

@@ -5,8 +5,12 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from protocol.errors import ErrorCode
 from protocol.states import ChunkState, FindingKind, Verification
+from server.audit.auditor import Auditor
+from server.audit.tally import Tally
 from server.recordings.erasure import Eraser
+from server.refusal import Refusal
 from server.storage.keys import VoidKey
 from tests.server.audit.scene import Scene, repairs
 from tests.server.recordings.held import ask, body_of
@@ -234,3 +238,33 @@ async def test_every_one_of_many_differences_is_counted(scene: Scene) -> None:
     tally = await scene.audit()
     assert (tally.missing, tally.mismatched, tally.orphans) == (12, 6, 6)
     assert (tally.rerequested, tally.adopted) == (18, 6)
+
+
+async def test_in_another_installations_bucket_nothing_is_called_missing(memory: Scene) -> None:
+    await memory.register()
+    own = await memory.store_own(0)
+    await memory.store.delete(own.key)
+    confirmed = 0
+
+    async def refuse_after_the_first_page() -> None:
+        nonlocal confirmed
+        confirmed += 1
+        if confirmed > 2:  # the page of objects was begun in the right bucket, its repair is not
+            raise Refusal(ErrorCode.STORE_MISMATCH, "another bucket")
+
+    times = {"grace_s": 900.0, "stalled_after_s": 3_600.0, "unrecoverable_after_s": 3_600.0}
+    auditor = Auditor(memory.ledger, memory.audit_ledger, memory.store, refuse_after_the_first_page, **times)
+    tally = Tally()
+    with pytest.raises(Refusal):
+        while not await auditor.step(tally):
+            pass
+    assert await memory.states(1) == [ChunkState.STORED] and await memory.findings() == []
+
+
+async def test_an_object_on_its_way_out_of_the_bucket_is_left_to_those_who_remove_it(scene: Scene) -> None:
+    await scene.register()
+    own = await scene.store_own(0)
+    await Eraser(scene.ledger, scene.store).delete(scene.recording_id)
+    assert repairs(await scene.audit()) == {}
+    await scene.store.delete(own.key)
+    assert repairs(await scene.audit()) == {}

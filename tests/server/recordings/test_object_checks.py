@@ -227,3 +227,17 @@ async def test_a_chunk_that_is_wanted_already_is_not_looked_for_again(memory: He
     store = Watched(memory.store)
     assert await ask(memory, 0, verifier=Verifier(memory.ledger, store.port)) == [VERIFIED]
     assert store.count("get_range") == 1, "nothing is damaged that was not known"
+
+
+async def test_ten_thousand_chunks_in_packs_cost_a_get_a_pack_and_then_a_head_a_pack(memory: Held) -> None:
+    await memory.register()
+    for first in range(0, 10_000, 500):
+        await memory.store_pack(range(first, first + 500))
+    store = Watched(memory.store)
+    verifier = Verifier(memory.ledger, store.port)
+    for name in ("get_range", "head"):
+        store.calls.clear()
+        for first in range(0, 10_000, 1_000):
+            answers = await ask(memory, *range(first, first + 1_000), verifier=verifier)
+            assert answers == [Verification.VERIFIED] * 1_000
+        assert (store.count(name), len(store.calls)) == (20, 20)

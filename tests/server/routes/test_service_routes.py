@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from protocol.errors import ErrorCode
-from server import authorisation
+from server import authorisation, readiness
 from server.envelope import CONTENT_SECURITY_POLICY
 from server.installation import establish_installation
 from server.refusal import Refusal
@@ -71,8 +71,10 @@ async def test_ready_says_ok_of_every_part(stack: Stack) -> None:
     }
 
 
-@pytest.mark.parametrize("ill", ["bucket", "ledger", "installation", "process"])
-async def test_ready_says_which_part_is_ill_and_what_to_do(memory_stack: Stack, ill: str) -> None:
+@pytest.mark.parametrize("ill", ["bucket", "ledger", "installation", "disk", "process"])
+async def test_ready_says_which_part_is_ill_and_what_to_do(
+    memory_stack: Stack, ill: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stack = memory_stack
     assert isinstance(stack.store, FaultyBlobStore)
     assert isinstance(stack.ledger, FaultyLedger)
@@ -83,6 +85,9 @@ async def test_ready_says_which_part_is_ill_and_what_to_do(memory_stack: Stack, 
             stack.ledger.fault = LedgerUnavailableError("the ledger is away")
         case "installation":
             stack.ledger.installation_id = None
+        case "disk":
+            monkeypatch.setattr(readiness, "DISK_FREE_BYTES_MIN", 1 << 60)
+            stack.parts.settings.data_dir.mkdir(exist_ok=True)
         case "process":
             stack.app.begin_drain()
 
@@ -113,6 +118,8 @@ async def test_metrics_count_answers_refusals_and_receipts(memory_stack: Stack) 
     assert 'holdfast_problems_total{code="chunk-differs"} 1.0' in lines
     assert 'holdfast_http_requests_total{method="POST",route="/api/chunks/upload",status="200"} 2.0' in lines
     assert "holdfast_waiting_bytes 0.0" in lines
+    assert 'holdfast_flush_seconds_count{step="acknowledge"} 1.0' in lines
+    assert "holdfast_flush_chunks_sum 1.0" in lines
 
 
 async def test_an_address_does_not_become_a_label(memory_stack: Stack) -> None:
