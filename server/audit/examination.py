@@ -2,7 +2,7 @@
 
     1 fresh row    what the ledger says now; an object on its way out is collect's
     2 HEAD         whether and since when the bucket holds it, by the bucket's own clock
-    3 missing      its chunks become `wanted`, and whoever still holds them sends them again
+    3 missing      its chunks become `wanted`: a copy in the bucket serves, or whoever still holds them sends them again
     4 read back    every digest; damaged chunks become `wanted`, their neighbours go on being served
     5 adopt        whole entries without a row, once they are older than the grace period
     6 note         how many entries there are, that they were read back, and what was found
@@ -25,7 +25,7 @@ from server.recordings.damage import find_damaged, list_stored
 from server.recordings.describing import ConfirmInstallation
 from server.storage.audit_ledger import AuditedObject, AuditLedger, NewFinding
 from server.storage.blob_store import BlobInfo, BlobNotFoundError, BlobStore
-from server.storage.keys import ChunkKey, PackKey
+from server.storage.keys import ChunkKey, InvalidKeyError, PackKey, parse_key
 from server.storage.ledger import Ledger, NewObject, StoredChunk, StoredObject
 
 _log = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 # No server makes a larger object; one that is, is not read into memory to find out why.
 OBJECT_BYTES_MAX: Final = 64 * MIB
 _BYTES_AT_ONCE_MAX: Final = 64 * MIB
+# Of one chunk there are more objects only after some failed PUTs.
+_COPIES_MAX: Final = 10
 
 
 class Examiner:
@@ -64,6 +66,8 @@ class Examiner:
                 # 3 missing
                 rows = await list_stored(self._ledger, row.object)
                 await self._ask_again(row.object, rows, FindingKind.MISSING, tally)
+                if rows and isinstance(key, ChunkKey):
+                    await self._adopt_copy(key, tally, adopted_before)
         elif row is not None:
             await self._examine_known(key, row, blob, tally)
         elif blob.modified_at < adopted_before:
@@ -114,6 +118,29 @@ class Examiner:
         await self._audit_ledger.note_entries(key.object_id, entries.count, open_count=len(adoption.unknown))
         if len(entries.good) == entries.count:
             await self._ledger.mark_verified(key.object_id, blob.etag)
+
+    async def _adopt_copy(self, lost: ChunkKey, tally: Tally, adopted_before: datetime) -> None:
+        """The lost chunk in another object of its own, as a renamed object or a second PUT is: nobody need send it."""
+        prefix = lost.text.removesuffix(str(lost.object_id))
+        for blob in await self._store.list_page(prefix, prefix, _COPIES_MAX):
+            try:
+                key = parse_key(blob.key)
+            except InvalidKeyError:
+                continue
+            if not isinstance(key, ChunkKey) or key == lost or blob.modified_at >= adopted_before:
+                continue
+            row = await self._audit_ledger.find_object(blob.key)
+            try:
+                async with self._bytes.take(blob.size):
+                    entries = await read_entries(key, await self._store.get(blob.key))
+                new = NewObject(key.object_id, blob.key, blob.size, blob.etag)
+                adoption = await self._adopt(new, entries, tally, has_row=row is not None)
+            except (BlobNotFoundError, UnreadableObjectError):
+                continue
+            if adoption.adopted:
+                await self._audit_ledger.note_entries(key.object_id, entries.count)
+                await self._ledger.mark_verified(key.object_id, blob.etag)
+                return
 
     async def _adopt(self, new: NewObject, entries: ObjectEntries, tally: Tally, *, has_row: bool) -> Adoption:
         adoption = await self._adopter.adopt(new, entries.good, has_row=has_row)

@@ -179,7 +179,7 @@ class MemoryAuditLedger(MemoryPasses):
     # -- lives
 
     async def begin_life(self, node: str, life_id: UUID) -> bool:
-        lost = [known for known, where in self.lives.items() if where == node]
+        lost = [known for known, where in self.lives.items() if where == node and known != life_id]
         for known in lost:
             del self.lives[known]
         self.lives[life_id] = node

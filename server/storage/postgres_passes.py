@@ -37,9 +37,11 @@ _RELEASE: Final = "update passes set held_until = null, holder = null where kind
 _READ: Final = "select now(), asked_at, began_at, progress, ended_at, report from passes where kind = %s"
 _SELECT_NOW: Final = "select now()"
 
-_END_LOST_LIVES: Final = "update lives set ended_at = now() where node = %s and ended_at is null returning true"
+_END_LOST_LIVES: Final = """
+    update lives set ended_at = now() where node = %s and life_id <> %s and ended_at is null returning true
+"""
 _FORGET_OLD_LIVES: Final = "delete from lives where ended_at < now() - interval '30 days'"
-_BEGIN_LIFE: Final = "insert into lives (life_id, node) values (%s, %s)"
+_BEGIN_LIFE: Final = "insert into lives (life_id, node) values (%s, %s) on conflict (life_id) do nothing"
 _END_LIFE: Final = "update lives set ended_at = now() where life_id = %s and ended_at is null"
 
 
@@ -90,7 +92,7 @@ async def read_pass(connections: PostgresConnections, kind: str) -> PassState:
 async def begin_life(connections: PostgresConnections, node: str, life_id: UUID) -> bool:
     """See `AuditLedger.begin_life`."""
     async with connections.transaction() as transaction:
-        lost = await transaction.fetch(_END_LOST_LIVES, (node,))
+        lost = await transaction.fetch(_END_LOST_LIVES, (node, life_id))
         await transaction.fetch(_FORGET_OLD_LIVES)
         await transaction.fetch(_BEGIN_LIFE, (life_id, node))
     return not lost

@@ -80,6 +80,28 @@ async def test_an_object_that_came_back_is_adopted_for_the_chunks_that_are_still
     assert await ask(scene, 0, 1) == [Verification.VERIFIED] * 2
 
 
+async def test_a_lost_chunk_is_taken_from_another_object_that_holds_it(scene: Scene) -> None:
+    await scene.register()
+    held = await scene.store_own(0)
+    copy = await scene.put_own_orphan(0)
+    await scene.audit()
+    await scene.store.delete(held.key)
+    tally = await scene.audit()
+    assert (tally.missing, tally.adopted, tally.resolved) == (1, 1, 1)
+    assert (await scene.locate(0)).object.key == copy
+    assert await ask(scene, 0) == [Verification.VERIFIED]
+    assert repairs(await scene.audit()) == {}
+
+
+async def test_a_copy_younger_than_the_grace_period_does_not_serve(scene: Scene) -> None:
+    await scene.register()
+    held = await scene.store_own(0)
+    await scene.put_own_orphan(0)
+    await scene.store.delete(held.key)
+    assert (await scene.audit(grace_s=900)).adopted == 0
+    assert await scene.states(1) == [ChunkState.WANTED]
+
+
 # -- mismatched: other bytes than the rows say
 
 

@@ -151,6 +151,7 @@ async def test_a_life_that_did_not_end_well_is_seen_at_the_next_start_of_the_sam
     assert await scene.audit_ledger.begin_life("here", ids[0])
     assert await scene.audit_ledger.begin_life("elsewhere", ids[1])
     assert not await scene.audit_ledger.begin_life("here", ids[2])
+    assert await scene.audit_ledger.begin_life("here", ids[2])  # a repeat ends nobody's life, its own least of all
     await scene.audit_ledger.end_life(ids[2])
     assert await scene.audit_ledger.begin_life("here", ids[3])
 
