@@ -31,6 +31,8 @@ from server.media.libav.scanning import (
 from server.media.orders import Joined, JoinedRun, LeftOutRun, run_path
 
 _FORMATS: Final = {"webm": "webm", "mp4": "mp4", "mkv": "matroska"}
+# So far a packet may stand behind the one before it, and still be what was recorded next.
+_BEHIND_S_MAX: Final = 1
 # The index stands before the media, so that a player seeks after its first request.
 _OPTIONS: Final = {
     "webm": {"cues_to_front": "1"},
@@ -130,7 +132,7 @@ class _Writer:
         return dropped
 
     def _place(self, key: StreamKey, packet: AnyPacket, shift_s: Fraction) -> bool:
-        """Move the packet's times. False where it would stand before one that is written."""
+        """Move the packet's times. False where it would stand far before one that is written."""
         base = packet.time_base
         if not base or packet.pts is None:
             return False
@@ -138,10 +140,15 @@ class _Writer:
         dts = packet.pts if packet.dts is None else packet.dts
         packet.pts += shift
         packet.dts = dts + shift
-        at_s = packet.dts * base
-        if at_s <= self._last_dts.get(key, at_s - 1):
-            return False
-        self._last_dts[key] = at_s
+        last_s = self._last_dts.get(key)
+        if last_s is not None and packet.dts * base <= last_s:
+            if last_s - packet.dts * base > _BEHIND_S_MAX:
+                return False
+            # A busy recorder gives two pictures the same millisecond; a container may want each later than the last.
+            late = int(last_s / base) + 1 - packet.dts
+            packet.dts += late
+            packet.pts = max(packet.pts, packet.dts)
+        self._last_dts[key] = packet.dts * base
         return True
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from server.media.libav.joining import join
 from server.media.orders import Joined, run_path
-from tests.server.media.recorded import record
+from tests.server.media.recorded import LiveSink, record
 
 
 def make_wav() -> bytes:
@@ -81,6 +81,25 @@ def test_several_runs_follow_each_other_with_all_their_packets(tmp_path: Path) -
     expected = [packet for run in range(3) for packet in packets_of(run_path(tmp_path, run))]
     assert sorted(packets_of(path)) == sorted(expected)
     assert (joined.losses, joined.left_out) == ([], [])
+
+
+def test_packets_that_a_busy_recorder_gave_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    sink = LiveSink()
+    body = io.BytesIO(record(2.0, video="libvpx"))
+    with av.open(body, "r") as source, av.open(sink, "w", format="webm", options={"live": "1"}) as output:
+        streams = {stream.index: output.add_stream_from_template(stream) for stream in source.streams}
+        last: dict[int, int] = {}
+        for number, packet in enumerate(packet for packet in source.demux() if packet.size):
+            index = packet.stream.index
+            if number % 7 == 6 and index in last:
+                packet.pts = packet.dts = last[index]
+            last[index] = packet.pts or 0
+            packet.stream = streams[index]
+            output.mux(packet)
+    joined = join_bytes(tmp_path, sink.take())
+    assert sorted(packets_of(tmp_path / (joined.name or ""))) == sorted(packets_of(run_path(tmp_path, 0)))
+    assert (joined.losses, joined.left_out) == ([], [])
+    assert abs(joined.duration_s - 2.0) < 0.1
 
 
 def test_a_run_without_pictures_follows_one_that_has_them(tmp_path: Path) -> None:
