@@ -85,12 +85,13 @@ def run_cell(cell: Cell, machine: Machine, service: Service) -> Outcome:
     if not cell.has_network:
         service.gate.away()
     promised, position = _last_look(tab, take)
+    former_workers = list(tab.page.workers)
     tab = _die(cell, machine, tab, killed)
 
     if cell.has_network:
         service.gate.back()
     if cell.death is Death.WORKER_TERMINATED:
-        tab.wait(lambda: tab.shown["started-from"] and len(tab.page.workers) == 1, "another worker", READY_LIMIT_S)
+        tab.wait(lambda: set(tab.page.workers) - set(former_workers), "another worker", READY_LIMIT_S)
         if take.stopped_at_ms is None:
             tab.wait_for_count("slices-durable", promised + 5, READY_LIMIT_S)
             tab.stop()
@@ -191,7 +192,6 @@ def _die(cell: Cell, machine: Machine, tab: RecorderPage, pids: list[int]) -> Re
         case Death.WORKER_TERMINATED:
             for worker in tab.page.workers if cell.step not in (Step.SEALING, Step.MID_CLEAR) else []:
                 worker.evaluate("self.close()")
-            tab.wait(lambda: not tab.page.workers, "the worker to end")
             return tab
         case Death.RELOAD:
             tab.page.reload()

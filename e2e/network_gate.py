@@ -59,6 +59,8 @@ class NetworkGate:
         self.rule: Rule = pass_all
         self.bent: list[tuple[Bend, Request]] = []  # every request that was not passed, in order
         self.passed: list[Request] = []
+        self.bytes_per_s: int | None = None  # of all connections together, each way; None: as fast as it goes
+        self._free_at_s = {"up": 0.0, "down": 0.0}  # when the line has carried what it was given, by its loop's clock
         self._is_away = False
         self._clients: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -77,7 +79,20 @@ class NetworkGate:
         """An honest network again; what a bend still holds is cut."""
         self._is_away = False
         self.rule = pass_all
+        self.bytes_per_s = None
         self.cut()
+
+    @property
+    def piece_bytes(self) -> int:
+        """How much goes on at a time: little on a slow line, which is shared by several connections."""
+        return 65_536 if self.bytes_per_s is None else 2_048
+
+    async def carry(self, way: str, size: int) -> None:
+        """Wait as long as the line takes for so many bytes, behind those it was given before."""
+        if self.bytes_per_s is not None:
+            now_s = self._loop.time()
+            self._free_at_s[way] = max(now_s, self._free_at_s[way]) + size / self.bytes_per_s
+            await asyncio.sleep(self._free_at_s[way] - now_s)
 
     def cut(self) -> None:
         """Every connection that is open now dies."""
@@ -186,18 +201,20 @@ class _Connection:
 
     async def _forward_body(self, remaining: int) -> None:
         while remaining:
-            piece = await self._client_reader.read(min(remaining, 65_536))
+            piece = await self._client_reader.read(min(remaining, self._gate.piece_bytes))
             if not piece:
                 raise ConnectionResetError
+            await self._gate.carry("up", len(piece))
             self._upstream.write(piece)
             await self._upstream.drain()
             remaining -= len(piece)
         await self._upstream.drain()
 
     async def _forward_answers(self) -> None:
-        while piece := await self._upstream_reader.read(65_536):
+        while piece := await self._upstream_reader.read(self._gate.piece_bytes):
             if self._is_answer_lost:
                 return
+            await self._gate.carry("down", len(piece))
             self._client.write(piece)
             await self._client.drain()
 
