@@ -114,8 +114,8 @@ def start_machine(
     """Start a machine with other devices, or just with an empty profile; it ends with the story."""
     machines: list[Machine] = []
 
-    def start(*, flags: tuple[str, ...] = FAKE_DEVICES) -> Machine:
-        machines.append(machine_room.start(flags))
+    def start(*, flags: tuple[str, ...] = FAKE_DEVICES, folder: Path | None = None) -> Machine:
+        machines.append(machine_room.start(flags, folder))
         return machines[-1]
 
     yield start

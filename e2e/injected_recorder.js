@@ -34,23 +34,27 @@
   // slice's handing over until it is saved.
   window.giveSlices = async (count, size, ahead = 16) => {
     const { dataset } = document.body;
+    while (window.injected?.state !== "recording") await new Promise((resolve) => setTimeout(resolve, 10));
     const givenAt = [], waits = [];
+    let wake = () => {};
+    const change = () => new Promise((resolve) => (wake = resolve));
     const first = Number(dataset.slicesCaptured);
     const note = () => {
       for (const saved = Number(dataset.slicesDurable) - first; waits.length < Math.min(saved, givenAt.length);) {
         waits.push(performance.now() - givenAt[waits.length]);
       }
+      wake();
     };
     const watcher = new MutationObserver(note);
     watcher.observe(document.body, { attributeFilter: ["data-slices-durable"] });
-    while (givenAt.length < count) {
-      if (givenAt.length - waits.length < ahead) {
+    while (waits.length < count) {
+      if (givenAt.length < count && givenAt.length - waits.length < ahead) {
         givenAt.push(performance.now());
         window.injected.ondataavailable({ data: make(size) });
+      } else {
+        await change();
       }
-      await scheduler.postTask(() => {});
     }
-    while (waits.length < count) await scheduler.postTask(() => {});
     watcher.disconnect();
     return waits;
   };

@@ -85,9 +85,10 @@ class MachineRoom:
         self._machines: list[Machine] = []
         self._standing: Machine | None = None
 
-    def start(self, flags: tuple[str, ...] = FAKE_DEVICES) -> Machine:
-        """A new machine with its browser started."""
-        machine = Machine(self._playwright, self._executable, self._url, self._make_folder(), flags, self._is_headed)
+    def start(self, flags: tuple[str, ...] = FAKE_DEVICES, folder: Path | None = None) -> Machine:
+        """A new machine with its browser started, on a disk of its own if a folder is given."""
+        folder = folder or self._make_folder()
+        machine = Machine(self._playwright, self._executable, self._url, folder, flags, self._is_headed)
         self._machines.append(machine)
         machine.start_browser()
         return machine
