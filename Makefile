@@ -9,7 +9,7 @@ python := .venv/bin/python
 # Where set-up puts node and npm on a machine that has none.
 export PATH := $(CURDIR)/.build/node/bin:$(PATH)
 
-.PHONY: help run dev test build check bench bench-audit bench-media kill-matrix load migrate db-shell lock clean
+.PHONY: help run dev test build check bench bench-audit bench-media bench-page kill-matrix load migrate db-shell lock clean
 
 help: ## List these words
 	@echo 'Holdfast: a browser recorder that does not lose anything.'
@@ -49,6 +49,10 @@ bench-audit: ## A clean audit over a million chunks: time, memory, growth; then 
 bench-media: ## How long a finished file takes, in how much memory, and how soon its middle plays (MINUTES=)
 	@$(setup) test
 	@$(python) -m loadtest.media_bench
+
+bench-page: ## What recording costs: memory over half an hour of video, the worker's processor share, slices' time to disk
+	@$(setup) test page browser
+	@$(python) -m pytest -q e2e/bench_page.py
 
 kill-matrix: ## All sixty deaths of the page (about ten minutes); writes their table into docs/RECOVERY.md
 	@$(setup) test page browser

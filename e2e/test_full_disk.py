@@ -20,7 +20,10 @@ FULL = "This device is full"
 
 @contextmanager
 def used_up_quota(tab: RecorderPage, service: Service) -> Iterator[None]:
-    """The origin may hold a little more than it holds now, and write() throws after that."""
+    """The origin may hold a little more than it holds now, and write() throws after that.
+
+    An open file has been granted a megabyte or two already, which only video uses up soon.
+    """
     session = tab.page.context.new_cdp_session(tab.page)
     usage = tab.page.evaluate("navigator.storage.estimate().then(({ usage }) => usage)")
     session.send("Storage.overrideQuotaForOrigin", {"origin": service.url, "quotaSize": usage + 20_000})
@@ -88,7 +91,7 @@ def test_a_used_up_quota_is_said_and_the_recording_goes_on_until_there_is_room(
     machine = start_machine()
     tab = machine.open_tab()
     tab.wait(lambda: tab.shown["offline-use"] == "ready", "the page to be kept")
-    recording_id, take = machine.record(tab)
+    recording_id, take = machine.record(tab, "camera")
     watch_until_saved(tab, take, 10)
     with used_up_quota(tab, service):
         record_until_full(tab, take)

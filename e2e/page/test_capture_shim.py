@@ -214,6 +214,59 @@ def test_a_recorder_that_falls_silent_is_asked_for_its_data_and_then_reported(
     puppet.wait(lambda: "delivered nothing" in puppet.words("alarm"), "the alarm")
 
 
+def test_a_track_that_is_muted_is_noted_and_so_is_its_return(open_puppet: Callable[..., Puppet]) -> None:
+    puppet = open_puppet(
+        before="""
+        const native = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wanted) => (window.stream = await native(wanted));
+        """
+    )
+    puppet.come_up()
+    puppet.open_capture()
+    for event in ("mute", "unmute"):
+        puppet.page.evaluate("(name) => window.stream.getTracks()[0].dispatchEvent(new Event(name))", event)
+    notes = puppet.wait_to_hear("capture-note", count=2)
+    assert [(note["kind"], note["message"]) for note in notes] == [("muted", "audio"), ("unmuted", "audio")]
+
+
+def test_a_recorder_that_never_emits_is_reported_though_it_says_that_it_records(
+    open_puppet: Callable[..., Puppet],
+) -> None:
+    # As Chromium's muxer does while one of two tracks gives nothing: `start` comes, and no slice ever.
+    puppet = open_puppet(
+        before="""
+        window.MediaRecorder = class extends MediaRecorder {
+            set ondataavailable(_) {}
+        };
+        """
+    )
+    puppet.come_up()
+    puppet.open_capture()
+    puppet.let_time_pass(8_000, beating=1)
+    assert [note["kind"] for note in puppet.wait_to_hear("capture-note")] == ["silence"]
+    puppet.wait(lambda: "delivered nothing" in puppet.words("alarm"), "the alarm")
+    assert puppet.heard("slice") == []
+
+
+def test_the_screen_is_kept_awake_while_recording_and_no_longer(open_puppet: Callable[..., Puppet]) -> None:
+    puppet = open_puppet(
+        before="""
+        window.awake = 0;
+        WakeLock.prototype.request = async () => {
+            window.awake += 1;
+            return { release: async () => { window.awake -= 1; } };
+        };
+        """
+    )
+    puppet.come_up()
+    assert puppet.page.evaluate("window.awake") == 0
+    puppet.open_capture()
+    puppet.wait(lambda: puppet.page.evaluate("window.awake") == 1, "the wake lock")
+    puppet.tell({"type": "capture-stop"})
+    puppet.wait_to_hear("capture-ended")
+    puppet.wait(lambda: puppet.page.evaluate("window.awake") == 0, "its release")
+
+
 # ---------------------------------------------------------------- leaving
 
 
