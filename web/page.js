@@ -12,7 +12,7 @@ import { combine } from "./view/combine.js";
 import { LevelMeter } from "./view/level.js";
 import { saveFile } from "./view/held_files.js";
 import { makeLibrary } from "./view/library.js";
-import { show, showAttributes } from "./view/page_view.js";
+import { show, showAttributes, showWords } from "./view/page_view.js";
 import { SourceView } from "./view/source_view.js";
 
 const element = (id) => document.getElementById(id);
@@ -195,5 +195,6 @@ addEventListener("beforeunload", (event) => {
   recorder.requestData(); // while the person reads the question, the open slice is saved too
   event.preventDefault();
 });
+showWords();
 document.body.dataset.script = "running"; // takes away the words for a page whose script never came
 refresh();

@@ -5,6 +5,33 @@ export const slices = (n) => count(n, "slice", "slices");
 export const chunks = (n) => count(n, "chunk", "chunks");
 
 export const texts = {
+  // What index.html holds already, so that it is seen before any script runs: its data-text and data-label.
+  page: {
+    tryAgain: "Try again",
+    whatToRecord: "What to record",
+    microphone: "Microphone",
+    camera: "Camera",
+    screen: "Screen",
+    record: "Record",
+    stop: "Stop",
+    captured: "Captured",
+    saved: "Saved on this device",
+    uploaded: "Uploaded",
+    verified: "Verified",
+    recordings: "Recordings",
+    downloadMp4: "Download as MP4",
+    download: "Download",
+    close: "Close",
+    certificate: "Certificate",
+  },
+  label: {
+    elapsed: "Elapsed time",
+    preview: "What the camera or the screen shows",
+    soundLevel: "Sound level",
+    path: "The way of this recording's bytes",
+    search: "Search the recordings",
+    earlier: "Recordings from earlier, uploaded",
+  },
   loading: {
     files: "Loading the recorder",
     python: "Starting Python",
@@ -58,6 +85,8 @@ export const texts = {
     recovering: ["Nothing for you to do", "Recordings from earlier are being brought to safety."],
     nothing: ["Choose a source and press Record", "What you record is saved on this device as you go, then uploaded."],
   },
+  earlier: (n) => `${n === 1 ? "A recording" : `${n.toLocaleString()} recordings`} from earlier ${n === 1 ? "is" : "are"} being checked and uploaded. There is nothing you need to do.`,
+  earlierCount: (done, all) => `${done.toLocaleString()} of ${chunks(all)}`,
   offline: "No network. Recording goes on; what is saved on this device is uploaded when the network is back.",
   offlineUse: {
     ready: "This page opens and records without a network too.",

@@ -45,6 +45,7 @@ MEDIA_TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
+    ".png": "image/png",
     ".memory": "application/octet-stream",
     ".mjs": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",

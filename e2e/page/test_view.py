@@ -123,6 +123,18 @@ def test_the_server_being_away_is_calm_information(puppet: Puppet) -> None:
     puppet.wait(lambda: puppet.words("calm") == "", "nothing to say")
 
 
+def test_recordings_from_earlier_are_told_with_how_far_they_are(puppet: Puppet) -> None:
+    earlier = [
+        a_row(state="uploading", chunksSealed=6, chunksAcknowledged=4, chunksVerified=3),
+        a_row(recordingId=OTHER_ID, state="saved", chunksSealed=4),
+    ]
+    puppet.tell(a_view(recordings=earlier))
+    puppet.wait(lambda: "2 recordings from earlier are being checked" in puppet.words("earlier"), "the words")
+    assert "3 of 10 chunks" in puppet.words("earlier")
+    puppet.tell(a_view(recordings=[a_row(state="complete"), a_row(recordingId=OTHER_ID, state="complete")]))
+    puppet.wait(lambda: puppet.words("earlier") == "", "nothing to say")
+
+
 def test_rows_name_their_state_and_what_lies_on_the_device(puppet: Puppet) -> None:
     rows = [
         a_row(recordingId=RECORDING_ID, state="parked", chunksParked=2, bytesCaptured=2_000_000, bytesLocal=500_000),

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -16,6 +17,7 @@ from web_build.site import BuildManifest
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "web" / "dist"
+SHELL_BYTES_MAX = 150_000
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,14 @@ def test_the_page_holds_no_package_that_is_only_needed_to_build_it(manifest: Bui
     wheels = [Path(file.path).name.split("-")[0] for file in manifest.files if file.path.endswith(".whl")]
     assert sorted(wheels) == ["holdfast_client", "msgspec"]
     assert not [file.path for file in manifest.files if "micropip" in file.path or "pyodide-lock" in file.path]
+
+
+def test_the_pages_shell_is_small_beside_the_runtime(manifest: BuildManifest) -> None:
+    """What is fetched before and beside Python: the page, its styles, scripts, libraries and icons."""
+    shell = [file for file in manifest.files if not re.match(r"assets/(runtime|packages)-", file.path)]
+    shell = [file for file in shell if not file.path.endswith(".memory")]
+    assert len(shell) > 20
+    assert sum(min([file.size, *file.encodings.values()]) for file in shell) < SHELL_BYTES_MAX
 
 
 def test_compressed_variants_hold_the_same_bytes(manifest: BuildManifest) -> None:

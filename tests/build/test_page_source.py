@@ -1,6 +1,8 @@
 """The page's own JavaScript stays small, and does nothing that its Content-Security-Policy forbids."""
 
+import json
 import re
+import struct
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +41,30 @@ def test_the_page_itself_holds_no_script_and_no_style() -> None:
     index = (WEB / "index.html").read_text()
     assert not re.search(r"<script(?![^>]*\bsrc=)", index)
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", index)
+
+
+def test_the_pages_first_words_are_those_that_are_ready_to_translate() -> None:
+    """index.html repeats them, because they are seen before any script runs."""
+    index, texts = (WEB / "index.html").read_text(), (WEB / "texts.js").read_text()
+    for name, pattern in (
+        ("page", r'data-text="(\w+)">([^<]+)<'),
+        ("label", r'data-label="(\w+)" aria-label="([^"]+)"'),
+    ):
+        block = re.search(rf"\n  {name}: \{{\n(.*?)\n  \}},\n", texts, re.DOTALL)
+        assert block is not None
+        translatable = dict(re.findall(r'^    (\w+): "(.*)",$', block[1], re.MULTILINE))
+        assert dict(re.findall(pattern, index)) == translatable
+
+
+def test_the_page_can_be_installed() -> None:
+    manifest = json.loads((WEB / "holdfast.webmanifest").read_text())
+    assert (manifest["start_url"], manifest["scope"], manifest["display"]) == ("/", "/", "standalone")
+    for icon in manifest["icons"]:
+        content = (WEB / icon["src"]).read_bytes()
+        if icon["type"] == "image/png":  # its head says its size
+            width, height = struct.unpack(">II", content[16:24])
+            assert icon["sizes"] == f"{width}x{height}"
+    assert {"192x192", "512x512"} <= {icon["sizes"] for icon in manifest["icons"]}
 
 
 def test_every_state_of_the_view_has_its_words() -> None:

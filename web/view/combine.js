@@ -31,8 +31,16 @@ export function combine(state, recorder) {
   page.isFileOffered = page.alarm !== "" && page.oldestUnsavedMs > UNSAVED_MS_CALM;
   [page.verdictKind, page.verdict] = verdict(page, view, recorder);
   page.calm = page.isOnline ? (view?.server ?? "") : texts.offline;
+  page.earlier = earlier(view?.recordings ?? [], page.recordingId);
   [page.serverKind, page.serverWords] = server(page, view);
   return page;
+}
+
+// What other days and tabs left on this device and is on its way, together.
+function earlier(rows, recordingId) {
+  const underWay = rows.filter((row) => !row.isLive && row.recordingId !== recordingId && ["saved", "uploading", "uploaded"].includes(row.state));
+  const sum = (count) => underWay.reduce((total, row) => total + row[count], 0);
+  return { recordings: underWay.length, chunks: sum("chunksSealed"), done: sum("chunksVerified") };
 }
 
 function pageState(state, recorder) {

@@ -35,6 +35,12 @@ export function show(page, state, recorder) {
   element("recordings-section").hidden = !state.view;
 }
 
+// The words that index.html shows before any script runs, as texts.js has them.
+export function showWords() {
+  for (const node of document.querySelectorAll("[data-text]")) setText(node, texts.page[node.dataset.text]);
+  for (const node of document.querySelectorAll("[data-label]")) node.ariaLabel = texts.label[node.dataset.label];
+}
+
 export function showAttributes(page) {
   const wanted = {
     state: page.state, recordingId: page.recordingId, slicesCaptured: page.captured, slicesDurable: page.durable,
@@ -61,6 +67,10 @@ function showNotices(page, state) {
   const { refusal } = state;
   setNotice("problem", refusal ? (texts.capture[refusal.name] ?? texts.capture.other(refusal.name, refusal.message)) : "");
   setNotice("calm", page.calm);
+  const { recordings, chunks, done } = page.earlier;
+  setNotice("earlier", recordings ? texts.earlier(recordings) : "");
+  element("earlier-bar").value = done / Math.max(1, chunks);
+  setText("earlier-count", texts.earlierCount(done, chunks));
 }
 
 function showVerdict({ verdictKind, verdict: [head, why] }) {

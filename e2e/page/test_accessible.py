@@ -1,0 +1,89 @@
+"""The page in each of its states, looked through by axe: nothing serious, light and dark, on a phone and on a desk."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.page.built_site import ROOT
+from e2e.page.puppet import RECORDING_ID, Puppet, a_row, a_view
+
+AXE: Path = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+OTHER_ID = RECORDING_ID[:-1] + "2"
+THIRD_ID = RECORDING_ID[:-1] + "3"
+FOURTH_ID = RECORDING_ID[:-1] + "4"
+
+
+def findings(puppet: Puppet) -> list[str]:
+    """What axe finds serious or worse, in words."""
+    puppet.page.evaluate(AXE.read_text())
+    # Where the page's clock is the test's, axe's own timers wait for it.
+    puppet.page.evaluate("() => { window.found = null; axe.run().then((found) => { window.found = found }) }")
+
+    def look() -> Any:
+        puppet.tell({"type": "beat"})  # the worker lives, however long axe takes
+        puppet.page.clock.run_for(100)
+        return puppet.page.evaluate("() => window.found?.violations")
+
+    (violations,) = puppet.wait(lambda: [found] if (found := look()) is not None else [], "axe")
+    return [
+        f"{each['id']}: {each['help']}: {[node['html'] for node in each['nodes']][:3]}"
+        for each in violations
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
+def show_ready(puppet: Puppet) -> None:
+    puppet.tell(a_view())
+
+
+def show_recording(puppet: Puppet) -> None:
+    puppet.tell(a_view())
+    puppet.open_capture(source="camera")
+    puppet.wait(lambda: puppet.words("level") != "", "the level")
+
+
+def show_list(puppet: Puppet) -> None:
+    rows = [
+        a_row(state="parked", chunksSealed=4, chunksParked=1, problem="chunk 3 is set aside", play="device"),
+        a_row(recordingId=OTHER_ID, state="uploading", chunksSealed=4, chunksAcknowledged=1, title="A talk"),
+        a_row(recordingId=THIRD_ID, state="complete", isCertified=True, play="server", durationMs=61_000),
+    ]
+    alarm = "This device is full. Free some space before you record."
+    words = {"server": "The server does not answer.", "storage": "This browser keeps it.", "bytesFreeable": 5_000_000}
+    puppet.tell(a_view(state="idle", current=rows[2], recordings=rows, alarm=alarm, **words))
+    puppet.wait(lambda: puppet.page.locator(".row").count() == 3, "the rows")
+    puppet.page.locator(".row").nth(0).get_by_test_id("delete").click()
+    puppet.page.locator(".row").nth(0).get_by_test_id("rename").click()
+
+
+def show_player(puppet: Puppet) -> None:
+    puppet.page.keyboard.press("Escape")  # the title stays as it is
+    saved = a_row(recordingId=FOURTH_ID, state="saved", play="device", chunksSealed=1)
+    puppet.tell(a_view(recordings=[saved]))
+    puppet.wait(lambda: puppet.page.locator(".row").count() == 1, "the row")
+    puppet.page.get_by_test_id("play").click()
+    puppet.wait(lambda: puppet.words("player") != "", "the player")
+
+
+def show_failure(puppet: Puppet) -> None:
+    puppet.page.keyboard.press("Escape")  # closes the player
+    puppet.tell(a_view(state="failed", alarm="Nothing can be saved in this window."))
+    puppet.wait(lambda: puppet.shown["state"] == "failed", "the failure")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "width"), [("light", 1280), ("dark", 390)], ids=["light-on-a-desk", "dark-on-a-phone"]
+)
+def test_axe_finds_nothing_serious_in_any_state(open_puppet: Callable[..., Puppet], scheme: Any, width: int) -> None:
+    puppet = open_puppet()
+    puppet.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    puppet.page.set_viewport_size({"width": width, "height": 800})
+    found = {"loading": findings(puppet)}
+    puppet.come_up()
+    puppet.wait(lambda: puppet.shown["state"] == "ready", "the page")
+    for show in (show_ready, show_list, show_player, show_failure, show_recording):
+        show(puppet)
+        found[show.__name__] = findings(puppet)
+    assert found == {name: [] for name in found}
