@@ -9,6 +9,11 @@ from e2e.machine import Machine, watch_until_saved
 from e2e.service import Service
 
 FOLDER = Path(os.environ.get("HOLDFAST_SCREENSHOTS", ".build/screenshots"))
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+# Without a wish for pictures one of each state is enough to know that it can be drawn.
+LOOKS = [("", "light", DESK)]
+if "HOLDFAST_SCREENSHOTS" in os.environ:
+    LOOKS += [("-dark", "dark", DESK), ("-phone", "light", PHONE), ("-phone-dark", "dark", PHONE)]
 
 
 def test_the_page_can_be_seen_in_each_of_its_states(service: Service, start_machine: Callable[..., Machine]) -> None:
@@ -18,17 +23,32 @@ def test_the_page_can_be_seen_in_each_of_its_states(service: Service, start_mach
     tab = machine.new_tab()
 
     def take_picture(name: str) -> None:
-        tab.page.screenshot(path=FOLDER / f"{name}.png", full_page=True)
-        taken.append(name)
+        for look, scheme, size in reversed(LOOKS):
+            tab.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            tab.page.set_viewport_size(size)  # type: ignore[arg-type]
+            tab.page.screenshot(path=FOLDER / f"{name}{look}.png", full_page=True)
+            taken.append(f"{name}{look}")
 
-    tab.page.set_viewport_size({"width": 1280, "height": 900})
+    tab.page.set_viewport_size(DESK)  # type: ignore[arg-type]
     tab.visit(keep_verified_s=3_600)
     take_picture("loading")
     tab.wait_for_state("ready", "idle", limit_s=90)
     take_picture("ready")
+    tab.choose("camera")
+    tab.page.get_by_test_id("check").click()
+    tab.wait(lambda: tab.page.get_by_test_id("preview").is_visible(), "the picture")
+    tab.wait(lambda: "Sound is coming in" in tab.words, "the sound")
+    take_picture("check")
+    tab.page.get_by_test_id("check").click()
+    tab.choose("microphone")
     first, take = machine.record(tab)
     watch_until_saved(tab, take, 20)
     take_picture("recording")
+    tab.stop()
+    tab.wait_for_row(first, "complete")
+    first, take = machine.record(tab, "camera")
+    watch_until_saved(tab, take, 20)
+    take_picture("recording-camera")
     tab.pause()
     tab.wait(lambda: tab.shown.get("paused") == "true", "the pause")
     take_picture("paused")
@@ -50,15 +70,17 @@ def test_the_page_can_be_seen_in_each_of_its_states(service: Service, start_mach
     service.gate.back()
     tab.wait_for_row(second, "complete", limit_s=120)
 
-    tab.page.emulate_media(color_scheme="dark")
-    tab.page.set_viewport_size({"width": 390, "height": 844})
-    take_picture("complete-phone-dark")
+    tab.wait(
+        lambda: tab.row(first).locator(".row-poster").count() == 1, "the poster of the camera's recording", limit_s=90
+    )
+    tab.wait(lambda: tab.row(second).locator(".row-poster, .row-peaks").count() == 1, "the second one's", limit_s=90)
+    take_picture("list")
 
     refused = start_machine(flags=REFUSED)
     tab = refused.open_tab()
     tab.page.get_by_test_id("record").click()
     tab.page.get_by_test_id("problem").wait_for(state="visible")
     tab.wait_for_state("ready", "idle")
-    tab.wait(lambda: tab.rows == {}, "no row to be left")
+    tab.wait(lambda: "recording" not in tab.rows.values(), "no row to be left of it")
     take_picture("permission-refused")
     assert all((FOLDER / f"{name}.png").stat().st_size > 1_000 for name in taken)

@@ -164,5 +164,5 @@ def row_of(listed: ListedRecording) -> RecordingView:
         has_peaks=media.has_peaks,
         has_poster=media.has_poster,
         has_mp4=media.has_mp4,
-        media_note=media.detail,
+        media_note="" if media.state is MediaState.WHOLE else media.detail,
     )
