@@ -87,6 +87,32 @@ def test_a_deletion_is_undone_and_another_is_not(service: Service, machine: Mach
     tab.wait(lambda: recording_id not in tab.rows, "nothing of it")
 
 
+def test_a_full_disk_is_an_alarm_that_says_what_to_do_and_offers_a_file(service: Service, machine: Machine) -> None:
+    tab = machine.open_tab(**KEPT)
+    service.gate.away()  # nothing can be cleared meanwhile
+    # The browser grants a file its room a MiB at a time; a picture fills that in seconds.
+    tab.choose("camera")
+    tab.page.get_by_test_id("choose-quality").select_option("high")
+    _, take = machine.record(tab)
+    watch_until_saved(tab, take, 10)
+    session = tab.page.context.new_cdp_session(tab.page)
+    # As much as is used already: not one byte more.
+    session.send("Storage.overrideQuotaForOrigin", {"origin": service.url, "quotaSize": 1})
+    alarm = tab.page.get_by_test_id("alarm")
+    tab.wait(lambda: alarm.is_visible() and "full" in alarm.inner_text(), "the alarm")
+    tab.wait(lambda: "keep this tab open" in tab.page.get_by_test_id("verdict").inner_text(), "the words to wait")
+    tab.wait(lambda: tab.page.locator("#keep-file").is_visible(), "the offer of a file")
+    take_picture(tab, "full-disk")
+    # The file holds exactly what is in this tab's memory alone, so that nothing is lost whatever comes.
+    with tab.page.expect_download() as download:
+        tab.page.locator("#keep-file").click()
+    kept = Path(download.value.path()).read_bytes()
+    saved = take.first(tab.count("slices-durable"))
+    assert take.content[len(saved) :].startswith(kept)
+    assert len(kept) > 0
+    tab.page.close()
+
+
 def test_the_laptop_is_closed_and_the_next_day_brings_everything_by_itself(service: Service, machine: Machine) -> None:
     # Given an outage and two recordings, the second cut off by the lid
     tab = machine.open_tab(**KEPT)
