@@ -77,7 +77,7 @@ def audit(run: Run, rows: Iterator[LedgerRow], found: Iterator[FoundChunk | Stra
     A chunk answered otherwise than 200 may or may not have been stored; if it is there, it must be right.
     """
     verdict = Verdict(sent=run.sent, answered_200=run.answered_200)
-    number_of = {recording_id_of(run.chunk_id(n)): n for n in range(run.sent)}
+    number_of = {recording_id_of(run.chunk_id(n)): n for n in run.numbers}
     rows_by_id = _read_ledger(verdict, run, number_of, rows)
     held = _read_bucket(verdict, run, number_of, rows_by_id, found)
     for recording_id, n in number_of.items():

@@ -8,11 +8,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from loadtest.k6_run import LoadError
@@ -46,8 +47,10 @@ def refuse_taken_port(port: int) -> None:
 
 
 @contextmanager
-def serve(folder: Path, port: int) -> Iterator[Served]:
+def serve(folder: Path, port: int, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Served]:
     """A server with embedded services and its data in `folder`, ready; stopped cleanly at the end.
+
+    `settings` are further HOLDFAST_* variables.
 
     Raises `LoadError` with the end of its log where it does not become ready.
     """
@@ -55,7 +58,7 @@ def serve(folder: Path, port: int) -> Iterator[Served]:
     holdfast = Path(sys.executable).parent / "holdfast"
     own = {"HOLDFAST_DATA_DIR": str(folder / "data"), "HOLDFAST_PORT": str(port), "HOLDFAST_HOST": "localhost"}
     foreign = ("HOLDFAST_DATABASE_URL", "HOLDFAST_S3_ENDPOINT", "HOLDFAST_S3_ACCESS_KEY", "HOLDFAST_S3_SECRET_KEY")
-    environment = {name: value for name, value in os.environ.items() if name not in foreign} | own
+    environment = {name: value for name, value in os.environ.items() if name not in foreign} | own | dict(settings)
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen([holdfast, "serve"], env=environment, stdout=output, stderr=subprocess.STDOUT)

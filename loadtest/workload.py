@@ -20,16 +20,25 @@ _NOT_200: Final = re.compile(r"not-200 (\d+) (\d+)")
 
 @dataclass(frozen=True)
 class Run:
-    """One run of k6: how many iterations began, and the status of those that were not answered 200 (0: no answer)."""
+    """One run: how many chunks were sent, and the status of those that were not answered 200 (0: no answer).
+
+    They are numbered from `first` without a gap.
+    """
 
     name: str
     sent: int
     other_statuses: dict[int, int]
+    first: int = 0
 
     @property
     def answered_200(self) -> int:
         """How many chunks were acknowledged."""
         return self.sent - len(self.other_statuses)
+
+    @property
+    def numbers(self) -> range:
+        """Every n that was sent."""
+        return range(self.first, self.first + self.sent)
 
     def chunk_id(self, n: int) -> str:
         """The name of the run's n-th chunk."""
