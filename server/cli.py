@@ -1,4 +1,4 @@
-"""The command line: `holdfast serve | settings | upload | migrate | check-certificate`.
+"""The command line: `holdfast serve | settings | upload | migrate | collect | rebuild-ledger | check-certificate`.
 
 Exit codes: 0 well, 1 it could not be done (the last line says why and what to do), 2 wrong arguments or
 settings.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from server.commands import audit, check_certificate
+from server.commands import audit, check_certificate, collect, rebuild_ledger
 from server.commands.outcome import EXIT_OK, EXIT_WRONG_USE, complain, report_outcome
 from server.setting_kinds import InvalidSettingError
 from server.settings import Settings, describe_settings, read_settings
@@ -85,8 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     migrate.add_argument("--json", action="store_true", help="as JSON")
     migrate.set_defaults(run=_migrate)
 
-    audit.add(words)
-    check_certificate.add(words)
+    for word in (audit, collect, rebuild_ledger, check_certificate):
+        word.add(words)
     return parser
 
 

@@ -93,6 +93,13 @@ async def compare_installation(ledger: Ledger, store: BlobStore) -> Verdict:
     return (await _read_sides(ledger, store)).judge()
 
 
+async def find_contradiction(ledger: Ledger, store: BlobStore) -> Verdict | None:
+    """What no rebuild may begin with: an unreadable id, or two that differ. Raises `BlobStoreError`, `LedgerError`."""
+    sides = await _read_sides(ledger, store)
+    ids = {sides.bucket_id, sides.ledger.installation_id} - {None}
+    return sides.judge() if sides.bucket_flaw or len(ids) > 1 else None
+
+
 async def establish_installation(
     ledger: Ledger, store: BlobStore, *, adopts_bucket: bool = False, new_id: Callable[[], UUID] = new_uuid7
 ) -> Verdict:

@@ -18,10 +18,10 @@ import msgspec
 from protocol.errors import ErrorCode
 from protocol.states import ChunkState
 from server.audit.entries import UnreadableObjectError
-from server.ingest.voids import Void, store_void
+from server.ingest.voids import VoidedContent, find_voided, store_void
 from server.storage.audit_ledger import AuditLedger
-from server.storage.blob_store import BlobNotFoundError, BlobStore
-from server.storage.keys import VoidKey
+from server.storage.blob_store import BlobStore
+from server.storage.keys import new_uuid7
 from server.storage.ledger import FIND_ROWS_MAX, Acknowledged, Ledger, NewChunk, NewObject, StoredChunk
 
 _CONTRADICTS: Final = frozenset({ErrorCode.CHUNK_DIFFERS, ErrorCode.RECORDING_COMPLETE})
@@ -64,7 +64,7 @@ class Adopter:
         if has_row and not candidates and not losers:
             return NOTHING_ADOPTED
         # 2 void
-        voided = await self._read_void(new.object_id)
+        voided = await self._read_voids(new.object_id)
         candidates = [chunk for chunk in candidates if _content_of(chunk) not in voided]
         # 3 adopt
         outcomes = await self._audit_ledger.adopt(new, candidates)
@@ -79,10 +79,10 @@ class Adopter:
                 unknown.append(chunk)
             elif outcome.code in _CONTRADICTS:
                 losers.append(chunk)
-        # 4 void; one that stands is never written again (I11), and rows refuse those entries all the same
+        # 4 void; beside one that stands, which is never written again (I11)
         losers = [chunk for chunk in losers if _content_of(chunk) not in voided]
-        if losers and not voided:
-            await store_void(self._store, new.object_id, losers)
+        if losers:
+            await store_void(self._store, new.object_id, losers, new_uuid7() if voided else None)
         return Adoption(adopted, unknown)
 
     async def _find_rows(self, chunks: Sequence[NewChunk]) -> dict[_ChunkKey, StoredChunk]:
@@ -92,21 +92,16 @@ class Adopter:
             rows |= await self._ledger.find_rows([(chunk.recording_id, chunk.chunk_index) for chunk in batch])
         return rows
 
-    async def _read_void(self, object_id: UUID) -> set[tuple[UUID, int, int, int, str]]:
+    async def _read_voids(self, object_id: UUID) -> frozenset[VoidedContent]:
         try:
-            document = await self._store.get(VoidKey(object_id).text)
-        except BlobNotFoundError:
-            return set()
-        try:
-            entries = msgspec.json.decode(document, type=Void).entries
+            return await find_voided(self._store, object_id)
         except msgspec.MsgspecError as error:
             raise UnreadableObjectError(f"its void cannot be read, so nothing says what lost: {error}") from error
-        return {(e.recording_id, e.chunk_index, e.run, e.size, e.sha256) for e in entries}
 
 
 def _is_same(row: StoredChunk, chunk: NewChunk) -> bool:
     return row.has_content_of(chunk.run, chunk.size, chunk.sha256)
 
 
-def _content_of(chunk: NewChunk) -> tuple[UUID, int, int, int, str]:
-    return (chunk.recording_id, chunk.chunk_index, chunk.run, chunk.size, chunk.sha256.hex())
+def _content_of(chunk: NewChunk) -> VoidedContent:
+    return VoidedContent(chunk.recording_id, chunk.chunk_index, chunk.run, chunk.size, chunk.sha256)

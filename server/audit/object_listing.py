@@ -46,12 +46,16 @@ class ObjectListing:
         if len(rows) == LIST_ROWS_MAX:
             up_to, is_last = rows[-1].object.key, False
             listed = [blob for blob in listed if blob.key <= up_to]
-        doubted = await self._compare(listed, rows, tally)
+        # A spare copy is all that is left of a chunk whose own object was lost: while any chunk is asked for
+        # again, what was taken for waste is looked at once more.
+        has_waste = any(row.waste_count for row in rows)
+        doubts_waste = has_waste and await self._audit_ledger.count_wanted() > 0
+        doubted = await self._compare(listed, rows, tally, doubts_waste=doubts_waste)
         await _examine_all(self._examiner, doubted, tally, adopted_before)
         return None if is_last else up_to
 
     async def _compare(
-        self, listed: Sequence[BlobInfo], rows: Sequence[AuditedObject], tally: Tally
+        self, listed: Sequence[BlobInfo], rows: Sequence[AuditedObject], tally: Tally, *, doubts_waste: bool
     ) -> list[ChunkKey | PackKey]:
         """The keys that differ; counts what there is."""
         blobs = {blob.key: blob for blob in listed}
@@ -60,7 +64,8 @@ class ObjectListing:
             blob = blobs.pop(row.object.key, None)
             tally.chunks += row.row_count
             tally.objects += blob is not None
-            if row.object.state is ObjectState.STORED and _is_in_doubt(row, blob):
+            is_spare = doubts_waste and row.waste_count > 0 and blob is not None
+            if row.object.state is ObjectState.STORED and (is_spare or _is_in_doubt(row, blob)):
                 doubted.append(_key_of(row.object.key))
         for blob in blobs.values():
             try:

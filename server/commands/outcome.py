@@ -9,8 +9,9 @@ EXIT_FAILED: Final = 1
 EXIT_WRONG_USE: Final = 2
 
 
-def report_outcome(run: Callable[[], None]) -> int:
-    """Run it; the exit code."""
+def report_outcome(run: Callable[[], int | None]) -> int:
+    """Run it; the exit code, EXIT_OK where it answers none."""
+    from server.audit.rebuild import RebuildRefusedError
     from server.listening import PortError
     from server.refusal import Refusal
     from server.services.errors import EmbeddedServiceError
@@ -19,8 +20,8 @@ def report_outcome(run: Callable[[], None]) -> int:
     from server.worker_pool import WorkersFailedError
 
     try:
-        run()
-    except (PortError, EmbeddedServiceError, WorkersFailedError) as error:
+        return run() or EXIT_OK
+    except (PortError, EmbeddedServiceError, WorkersFailedError, RebuildRefusedError) as error:
         complain(str(error))
     except Refusal as error:
         complain(f"{error.code}: {error.detail}. {error.next_step}")
@@ -28,8 +29,6 @@ def report_outcome(run: Callable[[], None]) -> int:
         complain(f"the ledger: {error}. Check HOLDFAST_DATABASE_URL and the database")
     except BlobStoreError as error:
         complain(f"the bucket: {error}. Check HOLDFAST_S3_* and the S3 service")
-    else:
-        return EXIT_OK
     return EXIT_FAILED
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 from server.audit.wiring import AuditParts, build_audit_parts
 from server.embedded import find_running_services
@@ -15,6 +16,8 @@ from server.settings import Settings
 from server.storage.minio_blob_store import MinioBlobStore
 from server.storage.postgres_audit_ledger import PostgresAuditLedger
 from server.storage.postgres_ledger import PostgresLedger
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -34,6 +37,25 @@ async def with_audit_parts(settings: Settings) -> AsyncIterator[AuditParts]:
         await installation.confirm()
         audit_ledger = PostgresAuditLedger(ledger.connections)
         yield build_audit_parts(settings, ledger, audit_ledger, store, installation.confirm)
+
+
+def with_stores(settings: Settings, act: Callable[[PostgresLedger, MinioBlobStore], Coroutine[None, None, T]]) -> T:
+    """What `act` answers, over a ledger whose schema is up to date and a bucket that exists."""
+    answers: list[T] = []
+
+    async def run(found: Settings) -> None:
+        assert found.database_url is not None and found.bucket is not None
+        await asyncio.to_thread(migrate, found.database_url)
+        async with AsyncExitStack() as stack:
+            ledger = await PostgresLedger.open(found.database_url)
+            stack.push_async_callback(ledger.close)
+            store = MinioBlobStore(found.bucket)
+            stack.push_async_callback(store.close)
+            await store.ensure_bucket()
+            answers.append(await act(ledger, store))
+
+    run_on_stores(settings, run)
+    return answers[0]
 
 
 def run_on_stores(settings: Settings, run: Callable[[Settings], Coroutine[None, None, None]]) -> None:

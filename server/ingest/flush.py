@@ -19,7 +19,7 @@ from protocol.errors import ErrorCode
 from protocol.states import ChunkState
 from server.ingest.checked_chunk import CheckedChunk
 from server.ingest.objects import BuiltObject, build_object
-from server.ingest.voids import store_void
+from server.ingest.voids import store_overruled, store_void
 from server.refusal import Refusal
 from server.refusals import absent_recording, chunk_differs, chunk_disputed, recording_complete
 from server.storage.blob_store import BlobStore, BlobStoreError, BlobStoreUnavailableError
@@ -102,7 +102,7 @@ class Flusher:
             for (chunk, digest), offset in zip(fresh, built.offsets, strict=True)
         ]
         outcomes = await self._ledger.acknowledge([stored], rows)
-        if not any(isinstance(outcome, Refused) for outcome in outcomes):
+        if not any(isinstance(outcome, Refused) or outcome.overruled for outcome in outcomes):
             return cast(list[Answer], outcomes)
         return await self._refuse(stored.object_id, rows, outcomes)
 
@@ -120,6 +120,14 @@ class Flusher:
         key = built.key_of(object_id)
         return NewObject(object_id, key, len(built.body), await self._store.put(key, built.body))
 
+    async def _void_overruled(self, outcome: Acknowledged) -> Answer:
+        """What lost a dispute by this chunk is noted in the bucket before its sender hears of it."""
+        try:
+            await store_overruled(self._store, outcome.overruled)
+        except BlobStoreError as error:
+            return error
+        return outcome
+
     async def _refuse(self, object_id: UUID, rows: Sequence[NewChunk], outcomes: Sequence[Outcome]) -> list[Answer]:
         """The answers of a flush in which some chunks lost; what must never be adopted is voided first."""
         losers = [
@@ -136,7 +144,7 @@ class Flusher:
         answers: list[Answer] = []
         for row, outcome in zip(rows, outcomes, strict=True):
             if isinstance(outcome, Acknowledged):
-                answers.append(outcome)
+                answers.append(await self._void_overruled(outcome))
             elif failure is not None and outcome.code in _VOIDED:
                 answers.append(failure)
             else:
@@ -156,7 +164,7 @@ class Flusher:
 def _judge(row: StoredChunk, checked: CheckedChunk) -> Answer | None:
     """What the row says of a chunk sent again; None where it is to be stored (again)."""
     if row.state is ChunkState.DISPUTED:
-        return chunk_disputed(row.recording_id, row.chunk_index)
+        return None  # the COMMIT knows both contents, and settles it where this is one of them
     if not row.has_content_of(checked.chunk.run, len(checked.chunk.body), checked.digest):
         return chunk_differs(row)
     return Acknowledged(row, is_new=False) if row.state is ChunkState.STORED else None

@@ -6,7 +6,7 @@ answers a HEAD since. A call is bounded in objects read back and in time; what i
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,8 +14,9 @@ from protocol.limits import VERIFY_CHUNKS_MAX, VERIFY_DURATION_S_MAX, VERIFY_OBJ
 from protocol.states import ChunkState, Verification
 from protocol.wire import ChunkClaim, ChunkVerification, VerifyResponse
 from server.recordings.describing import ConfirmInstallation, require_recording, trust_installation
+from server.recordings.disputes import settle_claimed
 from server.recordings.object_checks import CHECKS_AT_ONCE, ObjectCheck, ObjectChecks
-from server.storage.blob_store import BlobStore
+from server.storage.blob_store import BlobStore, BlobStoreUnavailableError
 from server.storage.ledger import Ledger, LocatedChunk
 
 # Hears of each recording whose client asked.
@@ -51,6 +52,7 @@ class Verifier:
         duration_s_max: float = VERIFY_DURATION_S_MAX,
     ) -> None:
         self._ledger = ledger
+        self._store = store
         self._checks = ObjectChecks(ledger, store, confirm_installation)
         self._note_sighting = note_sighting
         self._duration_s_max = duration_s_max
@@ -75,10 +77,24 @@ class Verifier:
         ]
         checks = await self._check_objects(in_doubt, call)
         await self._note_sighting(recording_id)
+        settled = await self._settle_disputes(recording_id, claims, located)
         return VerifyResponse(
             recording_id=recording_id,
-            chunks=[_answer(claim, located.get(claim.chunk_index), checks) for claim in claims],
+            chunks=[_answer(claim, located.get(claim.chunk_index), checks, settled) for claim in claims],
         )
+
+    async def _settle_disputes(
+        self, recording_id: UUID, claims: Sequence[ChunkClaim], located: Mapping[int, LocatedChunk]
+    ) -> dict[int, Verification]:
+        disputed = [index for index, row in located.items() if row.chunk.state is ChunkState.DISPUTED]
+        if not disputed:
+            return {}
+        copies = await self._ledger.find_disputed(recording_id, disputed)
+        claimed = {claim.chunk_index: claim.sha256 for claim in claims}
+        try:
+            return await settle_claimed(self._ledger, self._store, copies, claimed)
+        except BlobStoreUnavailableError:
+            return {}  # the next call settles it
 
     async def read_back(self, recording_id: UUID, indexes: Sequence[int]) -> None:
         """Read back the objects of these chunks, as many as one call's bounds allow; the ledger notes the outcome."""
@@ -145,10 +161,15 @@ def _judge_row(claim: ChunkClaim, row: LocatedChunk) -> Verification | None:
     return None
 
 
-def _answer(claim: ChunkClaim, row: LocatedChunk | None, checks: dict[UUID, ObjectCheck]) -> ChunkVerification:
+def _answer(
+    claim: ChunkClaim,
+    row: LocatedChunk | None,
+    checks: dict[UUID, ObjectCheck],
+    settled: Mapping[int, Verification],
+) -> ChunkVerification:
     if row is None:
         return ChunkVerification(chunk_index=claim.chunk_index, state=Verification.UNKNOWN)
-    state = _judge_row(claim, row)
+    state = settled.get(claim.chunk_index) or _judge_row(claim, row)
     if state is None:
         state = checks.get(row.object.object_id, ObjectCheck()).answer(row.chunk)
     return ChunkVerification(

@@ -3,6 +3,7 @@
 The order of precedence is fixed: deleted, unknown, disputed, differs, complete (I3, I4).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -32,8 +33,13 @@ def read_contents(certificate: bytes) -> ManifestContents:
     return {entry.chunk_index: (entry.run, entry.size, bytes.fromhex(entry.sha256)) for entry in entries}
 
 
-def judge_chunk(chunk: NewChunk, standing: Standing | None, existing: StoredChunk | None) -> Outcome | None:
-    """The chunk's outcome, or None where its row is to be written: inserted, or a `wanted` row pointed anew."""
+def judge_chunk(
+    chunk: NewChunk, standing: Standing | None, existing: StoredChunk | None, copies: Sequence[NewChunk] = ()
+) -> Outcome | None:
+    """The chunk's outcome, or None where its row is to be written: inserted, pointed anew, or settled.
+
+    `copies` are the contents that the bucket holds where `existing` is disputed.
+    """
     if not is_recording_id(chunk.recording_id):
         standing = None
     elif standing is None:
@@ -41,16 +47,18 @@ def judge_chunk(chunk: NewChunk, standing: Standing | None, existing: StoredChun
     elif standing.state is RecordingState.DELETED:
         return Refused(ErrorCode.RECORDING_DELETED)
     if existing is not None:
-        return _judge_repeat(chunk, existing)
+        return _judge_repeat(chunk, existing, copies)
     contents = None if standing is None else standing.contents
     if contents is not None and contents.get(chunk.chunk_index) != (chunk.run, chunk.size, chunk.sha256):
         return Refused(ErrorCode.RECORDING_COMPLETE)
     return None
 
 
-def _judge_repeat(chunk: NewChunk, existing: StoredChunk) -> Outcome | None:
+def _judge_repeat(chunk: NewChunk, existing: StoredChunk, copies: Sequence[NewChunk]) -> Outcome | None:
     if existing.state is ChunkState.DISPUTED:
-        return Refused(ErrorCode.CHUNK_DISPUTED, existing)
+        # Whoever still holds one of the contents was its sender: the first who comes settles it.
+        is_known = any((copy.run, copy.size, copy.sha256) == (chunk.run, chunk.size, chunk.sha256) for copy in copies)
+        return None if is_known else Refused(ErrorCode.CHUNK_DISPUTED, existing)
     if not existing.has_content_of(chunk.run, chunk.size, chunk.sha256):
         return Refused(ErrorCode.CHUNK_DIFFERS, existing)
     if existing.state is ChunkState.WANTED:

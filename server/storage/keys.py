@@ -32,7 +32,7 @@ _PACK: Final = re.compile(rf"packs/[0-9]{{4,}}/[0-9]{{2}}/[0-9]{{2}}/({_UUID})\.
 _DOCUMENT: Final = re.compile(rf"recordings/({_UUID})/(recording|certificate|deleted)\.json", re.ASCII)
 _TITLE: Final = re.compile(rf"recordings/({_UUID})/titles/({_UUID})\.json", re.ASCII)
 _MEDIA: Final = re.compile(rf"recordings/({_UUID})/media/({_UUID})/([a-z0-9.]+)", re.ASCII)
-_VOID: Final = re.compile(rf"voids/({_UUID})\.json", re.ASCII)
+_VOID: Final = re.compile(rf"voids/({_UUID})(?:-({_UUID}))?\.json", re.ASCII)
 _PROBE: Final = re.compile(rf"probes/({_UUID})", re.ASCII)
 
 
@@ -175,16 +175,20 @@ class MediaKey:
 
 @dataclass(frozen=True, slots=True)
 class VoidKey:
-    """Entries of that object which lost a race and must never be adopted."""
+    """Entries of that object which lost and must never be adopted; with a `void_id` those that lost later."""
 
     object_id: UUID
+    void_id: UUID | None = None
 
     def __post_init__(self) -> None:
         _check_uuid7("an object id", self.object_id)
+        if self.void_id is not None:
+            _check_uuid7("a void id", self.void_id)
 
     @property
     def text(self) -> str:
-        return f"{VOIDS_PREFIX}{self.object_id}.json"
+        later = "" if self.void_id is None else f"-{self.void_id}"
+        return f"{voids_prefix(self.object_id)}{later}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +238,11 @@ def recording_prefix(recording_id: UUID) -> str:
     return f"{RECORDINGS_PREFIX}{recording_id}/"
 
 
+def voids_prefix(object_id: UUID) -> str:
+    """With what the keys of an object's voids begin."""
+    return f"{VOIDS_PREFIX}{object_id}"
+
+
 def titles_prefix(recording_id: UUID) -> str:
     """Where a recording's later titles lie."""
     return f"{recording_prefix(recording_id)}titles/"
@@ -270,7 +279,7 @@ def _match(text: str) -> BucketKey | None:
     if found := _MEDIA.fullmatch(text):
         return MediaKey(UUID(found[1]), UUID(found[2]), found[3])
     if found := _VOID.fullmatch(text):
-        return VoidKey(UUID(found[1]))
+        return VoidKey(UUID(found[1]), None if found[2] is None else UUID(found[2]))
     if found := _PROBE.fullmatch(text):
         return ProbeKey(UUID(found[1]))
     return None

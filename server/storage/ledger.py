@@ -119,11 +119,23 @@ class LocatedChunk:
     object: StoredObject
 
 
+@dataclass(frozen=True, slots=True)
+class DisputedCopy:
+    """One content of a disputed chunk, and the key of the object that holds it."""
+
+    chunk: NewChunk
+    key: str
+
+
 class Acknowledged(Struct, frozen=True, gc=False):
-    """The chunk's row is committed. `is_new`: it now points to the object of this call."""
+    """The chunk's row is committed. `is_new`: it now points to the object of this call.
+
+    `overruled` are the contents that lost a dispute by it; they are voided before anybody is answered.
+    """
 
     chunk: StoredChunk
     is_new: bool
+    overruled: tuple[NewChunk, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +273,8 @@ class Ledger(Protocol):
 
         The keys of `chunks` are distinct. Locks the recordings it touches `for share` in key order.
         A row in state `wanted` with the same content is pointed to the new object and becomes
-        `stored`; a stored row with the same content stays as it is. Loose chunks (recording ids that
+        `stored`; a stored row with the same content stays as it is. A `disputed` row takes one of the
+        contents that the bucket holds of it, and is settled. Loose chunks (recording ids that
         are not version 7) need no recording. Objects with an entry that no row points to get
         `has_waste`. A complete recording takes only chunks of its manifest.
         """
@@ -281,6 +294,17 @@ class Ledger(Protocol):
 
     async def list_chunks_of_object(self, object_id: UUID) -> list[StoredChunk]:
         """The rows that point to the object, whatever their recording."""
+        ...
+
+    async def find_disputed(self, recording_id: UUID, indexes: Sequence[int]) -> list[DisputedCopy]:
+        """Every content that the bucket holds of those chunks that are `disputed`."""
+        ...
+
+    async def settle_dispute(self, winner: NewChunk) -> list[NewChunk]:
+        """The row of a disputed chunk holds `winner`, one of its copies, from now on; the contents that lost.
+
+        None lost where it is settled already, or where the winner is none of its copies.
+        """
         ...
 
     # -- verification and repair

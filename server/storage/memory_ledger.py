@@ -17,6 +17,7 @@ from server.storage.acknowledge_rules import Standing, judge_chunk, points_to, r
 from server.storage.ledger import (
     Acknowledged,
     Decided,
+    DisputedCopy,
     Installation,
     LocatedChunk,
     ManifestComparison,
@@ -29,7 +30,7 @@ from server.storage.ledger import (
     check_key_count,
     check_page_limit,
 )
-from server.storage.memory_rows import ChunkTable, FindingRow, ObjectRow, RecordingRow, key_of
+from server.storage.memory_rows import ChunkKey, ChunkTable, FindingRow, ObjectRow, RecordingRow, key_of
 
 
 @dataclass(slots=True)
@@ -42,6 +43,7 @@ class MemoryLedger:
     objects: dict[UUID, ObjectRow] = field(default_factory=dict)
     chunks: ChunkTable = field(default_factory=ChunkTable)
     findings: list[FindingRow] = field(default_factory=list)
+    disputed: dict[ChunkKey, list[NewChunk]] = field(default_factory=dict)
 
     async def read_installation(self) -> Installation:
         return Installation(self.installation_id, is_empty=not (self.recordings or self.objects or self.chunks))
@@ -109,13 +111,14 @@ class MemoryLedger:
         row = self.recordings.setdefault(recording_id, RecordingRow(recording_id, "", None, now, now, None))
         if row.tombstone is not None:
             return row.tombstone
-        row.state, row.tombstone = RecordingState.DELETED, tombstone
+        row.state, row.tombstone, row.deleted_at = RecordingState.DELETED, tombstone, now
         row.title = row.document = row.certificate = row.certified_at = row.media = None
+        self.disputed = {key: contents for key, contents in self.disputed.items() if key[0] != recording_id}
         for object_id in self.chunks.remove_recording(recording_id):
             held = self.objects[object_id]
             held.has_waste = True
-            if not self.chunks.of_object(object_id):
-                held.stored = replace(held.stored, state=ObjectState.UNLINKED)
+            if not self.is_pointed_to(object_id) and held.stored.state is ObjectState.STORED:
+                held.stored, held.unlinked_at = replace(held.stored, state=ObjectState.UNLINKED), now
         return tombstone
 
     # -- chunks
@@ -126,7 +129,7 @@ class MemoryLedger:
             entry_count = sum(chunk.object_id == new.object_id for chunk in chunks)
             self.objects.setdefault(new.object_id, ObjectRow(stored, entry_count=entry_count))
         now = self.now()
-        return [self._acknowledge_one(chunk, now) for chunk in chunks]
+        return [await self._acknowledge_one(chunk, now) for chunk in chunks]
 
     async def find_rows(self, keys: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], StoredChunk]:
         check_key_count(len(keys))
@@ -144,6 +147,22 @@ class MemoryLedger:
 
     async def list_chunks_of_object(self, object_id: UUID) -> list[StoredChunk]:
         return self.chunks.of_object(object_id)
+
+    async def find_disputed(self, recording_id: UUID, indexes: Sequence[int]) -> list[DisputedCopy]:
+        copies = [copy for index in indexes for copy in self.disputed.get((recording_id, index), [])]
+        return [DisputedCopy(copy, self.objects[copy.object_id].stored.key) for copy in copies]
+
+    async def settle_dispute(self, winner: NewChunk) -> list[NewChunk]:
+        key = (winner.recording_id, winner.chunk_index)
+        row, copies = self.chunks.find(key), self.disputed.get(key, [])
+        if row is None or not any(_has_same_content(copy, winner) for copy in copies):
+            return []
+        moved = msgspec.structs.replace(row, state=ChunkState.STORED, object_id=winner.object_id, offset=winner.offset)
+        self.chunks.write(msgspec.structs.replace(moved, run=winner.run, size=winner.size, sha256=winner.sha256))
+        for copy in self.disputed.pop(key):
+            if copy.object_id != winner.object_id:
+                self.objects[copy.object_id].has_waste = True
+        return [copy for copy in copies if not _has_same_content(copy, winner)]
 
     # -- verification and repair
 
@@ -228,11 +247,19 @@ class MemoryLedger:
 
     # -- parts
 
-    def _acknowledge_one(self, chunk: NewChunk, now: datetime) -> Outcome:
+    def is_pointed_to(self, object_id: UUID) -> bool:
+        """Whether a row, or a content of a disputed chunk, points to the object."""
+        return bool(self.chunks.of_object(object_id)) or any(
+            copy.object_id == object_id for copies in self.disputed.values() for copy in copies
+        )
+
+    async def _acknowledge_one(self, chunk: NewChunk, now: datetime) -> Outcome:
         recording = self.recordings.get(chunk.recording_id)
-        existing = self.chunks.find((chunk.recording_id, chunk.chunk_index))
-        outcome = judge_chunk(chunk, _standing_of(recording), existing)
+        key = (chunk.recording_id, chunk.chunk_index)
+        existing = self.chunks.find(key)
+        outcome = judge_chunk(chunk, _standing_of(recording), existing, self.disputed.get(key, []))
         if outcome is None:
+            overruled = await self.settle_dispute(chunk)
             row = StoredChunk(
                 chunk.recording_id,
                 chunk.chunk_index,
@@ -246,7 +273,7 @@ class MemoryLedger:
                 chunk.chunk_id,
             )
             self.chunks.write(row)
-            return Acknowledged(row, is_new=True)
+            return Acknowledged(row, is_new=True, overruled=tuple(overruled))
         if not (isinstance(outcome, Acknowledged) and points_to(outcome.chunk, chunk)):
             self.objects[chunk.object_id].has_waste = True
         return outcome
@@ -293,6 +320,10 @@ def _standing_of(recording: RecordingRow | None) -> Standing | None:
         return None
     contents = None if recording.certificate is None else read_contents(recording.certificate)
     return Standing(recording.state, contents)
+
+
+def _has_same_content(one: NewChunk, other: NewChunk) -> bool:
+    return (one.run, one.size, one.sha256) == (other.run, other.size, other.sha256)
 
 
 def _count_wanted(rows: Iterable[StoredChunk]) -> int:

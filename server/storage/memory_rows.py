@@ -30,6 +30,8 @@ class RecordingRow:
     tombstone: bytes | None = None
     media: StoredMedia | None = None
     last_seen_at: datetime | None = None  # None: not since it was registered
+    deleted_at: datetime | None = None
+    is_erased: bool = False
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ class ObjectRow:
     has_waste: bool = False
     entry_count: int | None = None
     waste_count: int = 0
+    unlinked_at: datetime | None = None
 
 
 @dataclass(slots=True)

@@ -19,6 +19,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from msgspec import structs
+
 from protocol.ids import is_recording_id
 from protocol.states import ChunkState, RecordingState
 from server.storage.acknowledge_rules import Standing, judge_chunk, points_to, read_contents
@@ -32,6 +34,7 @@ from server.storage.ledger import (
 )
 from server.storage.postgres_arrays import int4_column, int8_column, sha256_column, text_column, uuid_column
 from server.storage.postgres_connection import PostgresConnections, Transaction
+from server.storage.postgres_disputes import find_copies, settle_in
 from server.storage.postgres_rows import CHUNK_COLUMNS, read_chunk_row
 
 _ChunkKey = tuple[UUID, int]
@@ -115,7 +118,7 @@ async def acknowledge_in(
     transaction: Transaction, objects: Sequence[NewObject], chunks: Sequence[NewChunk]
 ) -> list[Outcome]:
     """Steps 1 to 4 for at least one chunk, within the caller's transaction."""
-    columns = (*_columns_of(chunks), *_object_columns_of(objects))
+    columns = (*columns_of(chunks), *_object_columns_of(objects))
     ((xid, now, fresh_count),) = await transaction.fetch(_INSERT, columns)
     transaction.xid = xid
     if fresh_count == len(chunks):
@@ -144,13 +147,18 @@ async def _judge_standing(transaction: Transaction, chunks: Sequence[NewChunk]) 
 async def _judge_left(transaction: Transaction, left: Sequence[NewChunk]) -> dict[_ChunkKey, Outcome]:
     standings = await _lock_standings(transaction, left)
     rows = await _read_rows(transaction, left)
+    disputed = [key for key, row in rows.items() if row.state is ChunkState.DISPUTED]
+    copies = await find_copies(transaction, disputed) if disputed else {}
     outcomes: dict[_ChunkKey, Outcome] = {}
     allowed: list[NewChunk] = []
     for chunk in left:
         key = (chunk.recording_id, chunk.chunk_index)
-        outcome = judge_chunk(chunk, standings.get(chunk.recording_id), rows.get(key))
+        outcome = judge_chunk(chunk, standings.get(chunk.recording_id), rows.get(key), copies.get(key, []))
         if outcome is not None:
             outcomes[key] = outcome
+        elif key in copies:
+            overruled = await settle_in(transaction, chunk, copies[key])
+            outcomes[key] = structs.replace(_accept(chunk, rows[key].acknowledged_at), overruled=tuple(overruled))
         elif (standing := standings.get(chunk.recording_id)) is not None and standing.contents is not None:
             allowed.append(chunk)
         else:
@@ -162,7 +170,7 @@ async def _judge_left(transaction: Transaction, left: Sequence[NewChunk]) -> dic
 
 async def _insert_allowed(transaction: Transaction, allowed: Sequence[NewChunk]) -> dict[_ChunkKey, Outcome]:
     """Chunks that a complete recording lost behind the ledger's back, or that are wanted in a damaged one."""
-    columns = _columns_of(allowed)[:-1]
+    columns = columns_of(allowed)[:-1]
     times = {(row[0], row[1]): row[2] for row in await transaction.fetch(_INSERT_ALLOWED, columns)}
     outcomes: dict[_ChunkKey, Outcome] = {}
     for chunk in allowed:
@@ -221,7 +229,8 @@ def _accept(chunk: NewChunk, acknowledged_at: datetime) -> Acknowledged:
     return Acknowledged(row, is_new=True)
 
 
-def _columns_of(chunks: Sequence[NewChunk]) -> tuple[object, ...]:
+def columns_of(chunks: Sequence[NewChunk]) -> tuple[object, ...]:
+    """The columns of `chunks` in the order of _INSERT."""
     return (
         uuid_column([chunk.recording_id for chunk in chunks]),
         int4_column([chunk.chunk_index for chunk in chunks]),

@@ -7,9 +7,16 @@ from uuid import UUID
 
 from protocol.states import FindingKind
 from protocol.wire import IndexGap, ManifestEntry
-from server.storage import postgres_acknowledge, postgres_chunks, postgres_completion, postgres_recordings
+from server.storage import (
+    postgres_acknowledge,
+    postgres_chunks,
+    postgres_completion,
+    postgres_disputes,
+    postgres_recordings,
+)
 from server.storage.ledger import (
     Decided,
+    DisputedCopy,
     Installation,
     LocatedChunk,
     ManifestComparison,
@@ -104,6 +111,12 @@ class PostgresLedger:
 
     async def list_chunks_of_object(self, object_id: UUID) -> list[StoredChunk]:
         return await postgres_chunks.list_chunks_of_object(self._connections, object_id)
+
+    async def find_disputed(self, recording_id: UUID, indexes: Sequence[int]) -> list[DisputedCopy]:
+        return await postgres_disputes.find_disputed(self._connections, recording_id, indexes)
+
+    async def settle_dispute(self, winner: NewChunk) -> list[NewChunk]:
+        return await postgres_disputes.settle_dispute(self._connections, winner)
 
     async def mark_verified(self, object_id: UUID, etag: str) -> None:
         await postgres_chunks.mark_verified(self._connections, object_id, etag)

@@ -6,10 +6,13 @@ import pytest
 
 from server.storage.blob_store import BlobStore
 from server.storage.bucket_settings import BucketSettings
+from server.storage.collect_ledger import CollectLedger
 from server.storage.ledger import Ledger
 from server.storage.memory_blob_store import MemoryBlobStore
+from server.storage.memory_collect_ledger import MemoryCollectLedger
 from server.storage.memory_ledger import MemoryLedger
 from server.storage.minio_blob_store import MinioBlobStore
+from server.storage.postgres_collect_ledger import PostgresCollectLedger
 from server.storage.postgres_ledger import PostgresLedger
 from tests.conftest import fresh_bucket
 from tests.contracts.minio_process import MinioProcess, find_minio
@@ -47,3 +50,12 @@ async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
     opened = await PostgresLedger.open(request.getfixturevalue("database_url"), pool_size=3)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def collected(ledger: Ledger) -> CollectLedger:
+    """What collect needs beside, over the same ledger."""
+    if isinstance(ledger, MemoryLedger):
+        return MemoryCollectLedger(ledger)
+    assert isinstance(ledger, PostgresLedger)
+    return PostgresCollectLedger(ledger.connections)

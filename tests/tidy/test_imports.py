@@ -27,6 +27,8 @@ STORAGE_PORTS = {
     "AuditLedger": "audit_ledger",
     "MediaLedger": "media_ledger",
     "OpsLedger": "ops_ledger",
+    "CollectLedger": "collect_ledger",
+    "RebuildLedger": "rebuild_ledger",
 }
 
 
