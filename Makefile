@@ -9,7 +9,7 @@ python := .venv/bin/python
 # Where set-up puts node and npm on a machine that has none.
 export PATH := $(CURDIR)/.build/node/bin:$(PATH)
 
-.PHONY: help run dev test build check bench bench-audit bench-media bench-page kill-matrix load migrate db-shell lock clean
+.PHONY: help run dev test build check planted-bugs bench bench-audit bench-media bench-page kill-matrix load migrate db-shell lock clean
 
 help: ## List these words
 	@echo 'Holdfast: a browser recorder that does not lose anything.'
@@ -36,6 +36,10 @@ build: ## Build the page into web/dist
 check: ## Format, lint, strict types, SQL lint, JavaScript syntax
 	@$(setup) test node
 	@$(python) -m scripts.check
+
+planted-bugs: ## Plant twelve bugs that lose data, one at a time, and show which test catches each
+	@$(setup) test
+	@$(python) -m tests.planted.plant
 
 bench: ## A backlog in the client; small benchmarks beside the bare bucket; result in loadtest/results/
 	@$(setup) test page
