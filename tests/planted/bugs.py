@@ -57,9 +57,9 @@ BUGS = (
     Bug(
         "flush cancelled by a disconnect",
         "server/ingest/group_ingest.py",
-        "        return await waiter.answer\n",
+        "        return await self._begin(checked, place, deadline_s)\n",
         "        try:\n"
-        "            return await waiter.answer\n"
+        "            return await self._begin(checked, place, deadline_s)\n"
         "        except asyncio.CancelledError:\n"
         "            for flush in self._flushes:\n"
         "                flush.cancel()\n"

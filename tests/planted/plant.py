@@ -15,6 +15,8 @@ from tests.planted.bugs import BUGS, Bug
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 _COPIED: Final = ("protocol", "server", "client_py", "tests", "e2e", "pyproject.toml")
 _TEST_S_MAX: Final = 300
+# A bug may make its test wait for ever.
+_OPTIONS: Final = ("-p", "no:cacheprovider", "-o", "timeout=60")
 
 
 def plant(bug: Bug, folder: Path) -> None:
@@ -38,9 +40,7 @@ def find_catcher(bug: Bug) -> str:
         folder = Path(name)
         plant(bug, folder)
         for tests in bug.tests:
-            command = [
-                sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", tests,
-            ]  # fmt: skip
+            command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", *_OPTIONS, tests]
             done = subprocess.run(
                 command,
                 cwd=folder,

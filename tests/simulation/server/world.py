@@ -184,6 +184,8 @@ class World:
 
     async def send(self, parts: list[tuple[Key, int, str | None]]) -> None:
         """One flush of these (key, version, chunkId)."""
+        if not parts:
+            return
         chunks = [
             CheckedChunk(IncomingChunk(key[0], key[1], 0, body, None, chunk_id), sha256(body).digest())
             for key, version, chunk_id in parts
