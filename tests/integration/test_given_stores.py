@@ -1,11 +1,13 @@
 """Stores given by environment: no embedded one starts, and a wrong one is noticed before it can do harm."""
 
 import io
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import psycopg
 import pytest
 import urllib3
@@ -142,3 +144,67 @@ def test_a_store_that_is_away_ends_the_start_with_what_to_check(services: Embedd
         assert words in server.log
         assert "Traceback" not in server.log
         assert "secret-word" not in server.log
+
+
+class Persistent(threading.Thread):
+    """Sends every fourth chunk of a recording, each to either server until one of them gives a receipt for it."""
+
+    def __init__(self, senders: list[Sender], first: int) -> None:
+        super().__init__(daemon=True)
+        self._senders = senders
+        self._first = first
+        self.is_over = threading.Event()
+        self.sent = 0
+
+    def run(self) -> None:
+        index = self._first
+        while not self.is_over.is_set():
+            body = make_chunk(index, size=3_000 if index % 2 else 90_000)  # some share packs, some go alone
+            attempt = index
+            while not self._try(self._senders[attempt % len(self._senders)], index, body):
+                attempt += 1
+            self.sent += 1
+            index += 4
+
+    @staticmethod
+    def _try(sender: Sender, index: int, body: bytes) -> bool:
+        try:
+            return sender.send(index, body).is_success
+        except httpx.TransportError:
+            return False
+
+
+def test_two_servers_on_one_bucket_and_ledger_lose_nothing_when_they_are_killed_in_turn(
+    services: EmbeddedServices, tmp_path: Path
+) -> None:
+    environ = environ_of(make_database(services, "shared"), make_bucket(services, "shared"))
+    with (
+        ServerProcess(tmp_path / "one", environ=environ) as one,
+        ServerProcess(tmp_path / "two", environ=environ) as two,
+    ):
+        first, second = Sender(one.base_url), Sender(two.base_url)
+        second.recording_id, second.receipts = first.recording_id, first.receipts
+        assert first.register().status_code == 201
+        streams = [Persistent([first, second], number) for number in range(4)]
+        for stream in streams:
+            stream.start()
+
+        def wait_for_more(why: str) -> None:
+            goal = len(first.receipts) + 12
+            wait_until(lambda: len(first.receipts) >= goal, why)
+
+        # When one is killed under load, the other goes on, and the first comes back; and the other way round, twice
+        for victim in (one, two, one, two):
+            wait_for_more("both servers to acknowledge")
+            victim.kill()
+            wait_for_more("the server that is left to acknowledge")
+            victim.start()
+        for stream in streams:
+            stream.is_over.set()
+        for stream in streams:
+            stream.join()
+
+        # Then every chunk has its receipt, stands once in the ledger, and its bytes in the bucket
+        assert len(first.receipts) == sum(stream.sent for stream in streams)
+        with open_stores(one) as stores:
+            first.check_kept(stores)
