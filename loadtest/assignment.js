@@ -52,7 +52,8 @@ export function setup() {
 export default function ({ run }) {
   const n = exec.scenario.iterationInTest;
   const chunkId = `${run}-${n}`;
-  const response = http.post(URL, JSON.stringify({ chunkId, data: makeData(chunkId, n) }), PARAMS);
+  // As JSON.stringify writes it: nothing in an id or in the alphabet needs escaping, and k6 shares the server's cores.
+  const response = http.post(URL, `{"chunkId":"${chunkId}","data":"${makeData(chunkId, n)}"}`, PARAMS);
   if (!check(response, { "status 200": (r) => r.status === 200 })) {
     console.error(`not-200 ${n} ${response.status}`);
   }

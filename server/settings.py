@@ -47,7 +47,12 @@ SETTINGS: Final = (
     Setting("HOLDFAST_HOST", parse_host, "localhost", "address to listen on; localhost is 127.0.0.1 and ::1"),
     Setting("HOLDFAST_PORT", whole_number(0, 65_535), "3000", "port to listen on; 0: any free one"),
     Setting("HOLDFAST_PUBLIC_URL", parse_url, "", "the page's one address; without it http://localhost:PORT"),
-    Setting("HOLDFAST_WORKERS", whole_number(0, 256), "0", "API processes; 0: one a core"),
+    Setting(
+        "HOLDFAST_WORKERS",
+        whole_number(0, 256),
+        "0",
+        "API processes; 0: one a core, one for two beside embedded stores",
+    ),
     Setting("HOLDFAST_DATA_DIR", parse_path, ".holdfast", "where the embedded PostgreSQL and S3 keep their data"),
     Setting(
         "HOLDFAST_DATABASE_URL", parse_database_url, "", "a PostgreSQL; without it an embedded one", is_secret=True
@@ -151,7 +156,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         host=values["HOLDFAST_HOST"],
         port=values["HOLDFAST_PORT"],
         public_url=values["HOLDFAST_PUBLIC_URL"] or f"http://localhost:{values['HOLDFAST_PORT']}",
-        workers=values["HOLDFAST_WORKERS"] or _count_cores(),
+        workers=values["HOLDFAST_WORKERS"] or _choose_workers(values),
         data_dir=values["HOLDFAST_DATA_DIR"],
         database_url=values["HOLDFAST_DATABASE_URL"] or None,
         bucket=_read_bucket(values),
@@ -252,6 +257,13 @@ def _check_times(settings: Settings) -> None:
             f"HOLDFAST_GRACE_S is {settings.grace_s:g}; expected at least twice HOLDFAST_INGEST_TIMEOUT_S "
             f"({settings.ingest_timeout_s:g}), so that an audit touches nothing that is still being stored"
         )
+
+
+def _choose_workers(values: dict[str, Any]) -> int:
+    """One a core; with bucket and database on the same cores, one for every two: they need the others."""
+    cores = _count_cores()
+    has_given_stores = values["HOLDFAST_DATABASE_URL"] and values["HOLDFAST_S3_ENDPOINT"]
+    return cores if has_given_stores else max(1, cores // 2)
 
 
 def _count_cores() -> int:

@@ -39,9 +39,11 @@ FLUSH_BYTES_MAX: Final = 4 * 1024 * 1024
 # A flush that is still in flight after this waits for a store far away or in trouble: the next no longer waits for it.
 # Sooner, one more would only halve the batches, whose fixed cost is what a nearby store is busy with.
 STAGGER_S: Final = 0.025
-# Senders that wait for their answers send their next chunks together, just after it. A flush that begins at once finds
-# half of them, and each chunk waits two flushes; so after a flush of a crowd the next one lets them come.
-GATHER_S: Final = 0.002
+# After a flush of a crowd the next one waits half as long as that one took, up to this, so that those who were just
+# answered join it with their next chunk: one that begins at once finds half of them, and its fixed cost is spread
+# over half as many. The busier the machine, the longer a flush takes and the larger the next one: a chunk costs less
+# when it matters.
+GATHER_S_MAX: Final = 0.010
 _CROWD_CHUNKS: Final = 8
 
 
@@ -132,7 +134,7 @@ class GroupIngest:
             if self._flushes:
                 await asyncio.wait(self._flushes)
             else:
-                await asyncio.sleep(GATHER_S)
+                await asyncio.sleep(GATHER_S_MAX)
 
     @property
     def flushes_in_flight(self) -> int:
@@ -176,6 +178,7 @@ class GroupIngest:
         self._pump()
 
     async def _flush(self, lane: _Lane, batch: list[_Waiter]) -> None:
+        began_s = asyncio.get_running_loop().time()
         try:
             await self._flush_batch(batch)
         except Exception as error:  # noqa: BLE001 - see below
@@ -186,7 +189,9 @@ class GroupIngest:
             self._stop_worker()
         finally:
             lane.slots += 1
-            lane.earliest_s = asyncio.get_running_loop().time() + (GATHER_S if len(batch) >= _CROWD_CHUNKS else 0.0)
+            now_s = asyncio.get_running_loop().time()
+            gather_s = min(GATHER_S_MAX, (now_s - began_s) / 2) if len(batch) >= _CROWD_CHUNKS else 0.0
+            lane.earliest_s = now_s + gather_s
             self._pump()
 
     async def _flush_batch(self, batch: list[_Waiter]) -> None:
