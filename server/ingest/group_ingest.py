@@ -37,8 +37,8 @@ FLUSH_CHUNKS_MAX: Final = 1_024
 FLUSH_BYTES_MAX: Final = 4 * 1024 * 1024
 
 # A flush that is still in flight after this waits for a store far away or in trouble: the next no longer waits for it.
-# Sooner, one more would only halve the batches, whose fixed cost is what a nearby store is busy with.
-STAGGER_S: Final = 0.025
+# Sooner, one more would only halve the batches, whose fixed cost is what keeps a busy machine busy.
+STAGGER_S: Final = 0.1
 # After a flush of a crowd the next one waits half as long as that one took, up to this, so that those who were just
 # answered join it with their next chunk: one that begins at once finds half of them, and its fixed cost is spread
 # over half as many. The busier the machine, the longer a flush takes and the larger the next one: a chunk costs less
