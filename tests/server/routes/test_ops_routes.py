@@ -37,7 +37,7 @@ async def test_now_counts_receipts_objects_and_recordings(memory_stack: Stack) -
     assert sample["ack_seconds"] == sorted(sample["ack_seconds"])
     assert overview["recordings"] == {"open": 1}
     assert overview["findings"] == {}
-    assert set(overview["checks"]) == {"bucket", "ledger", "installation", "process"}
+    assert set(overview["checks"]) == {"bucket", "ledger", "installation", "disk", "process"}
 
 
 async def test_now_says_that_a_store_is_away_instead_of_failing(memory_stack: Stack) -> None:
