@@ -43,7 +43,7 @@ STAGGER_S: Final = 0.1
 # answered join it with their next chunk: one that begins at once finds half of them, and its fixed cost is spread
 # over half as many. The busier the machine, the longer a flush takes and the larger the next one: a chunk costs less
 # when it matters.
-GATHER_S_MAX: Final = 0.010
+GATHER_S_MAX: Final = 0.004
 _CROWD_CHUNKS: Final = 8
 
 
