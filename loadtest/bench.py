@@ -37,7 +37,7 @@ ROUND_MIB: Final = 128
 ROUNDS: Final = 3
 SPEED_S: Final = 15
 OVERLOAD_CONNECTIONS: Final = 4_000
-OVERLOAD_S: Final = 60
+OVERLOAD_S: Final = 20
 AFTER_STORM_S: Final = 5
 _PLAIN: Final = {"HOLDFAST_PACK_CHUNK_MAX_BYTES": "0"}
 # So that 4,000 connections, all that wrk keeps up on these cores, are twice of what may wait.
