@@ -1,10 +1,12 @@
 """What recorders and devices really do: they go, permissions go, slices are huge; what was recorded stays whole."""
 
-from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from e2e.injected import SCRIPT as INJECTED
 from e2e.injected import content_of
 from e2e.machine import Machine, watch_until_saved
+from e2e.plain_browser import plain_recorder
 from e2e.recorder_page import RecorderPage
 from e2e.service import Service
 
@@ -59,18 +61,16 @@ def test_a_permission_that_is_taken_back_ends_the_recording_whole_and_says_why(
 
 
 def test_a_slice_of_50_mb_is_split_into_chunks_and_reaches_the_bucket(
-    service: Service, start_machine: Callable[..., Machine]
+    service: Service, chromium_path: str, tmp_path: Path
 ) -> None:
-    machine = start_machine()
-    tab = machine.new_tab()
-    tab.page.add_init_script(path=INJECTED)
-    tab.open(chunk_bytes=8 << 20, keep_verified_s=3_600)
-    recording_id = tab.record()
+    settings: dict[str, Any] = {"chunk_bytes": 8 << 20, "keep_verified_s": 3_600}
     sizes = [1_000, 50_000_000, 1_000]
-    for size in sizes:
-        tab.page.evaluate("(size) => window.giveSlices(1, size)", size)
-    tab.stop()
-    tab.wait_for_row(recording_id, "complete", limit_s=120)
+    with plain_recorder(chromium_path, tmp_path / "profile", service.url, INJECTED, **settings) as page:
+        recording_id = page.record()
+        for size in sizes:
+            page.evaluate(f"window.giveSlices(1, {size})")
+        page.stop()
+        page.wait_for_row(recording_id, "complete", limit_s=120)
     held = service.stores.chunks(recording_id)
     assert max(chunk.size for chunk in held) <= 8 << 20
     assert service.stores.read_recording(recording_id) == content_of(sizes)
