@@ -12,7 +12,7 @@ import js
 from pyodide.ffi import JsException, to_js
 
 from client_py.append_file import CheckedAppendFile
-from client_py.browser.storage_errors import storage_errors
+from client_py.browser.storage_errors import let_rejections_end_an_await, storage_errors
 from client_py.ports import FileMissingError, StorageBlockedError, StorageFailedError
 
 ROOT_FOLDER: Final = "holdfast"
@@ -68,6 +68,7 @@ class OpfsFileTree:
     """Folders of files under one folder of the origin; see `client_py.ports.FileTree`."""
 
     def __init__(self) -> None:
+        let_rejections_end_an_await()
         self._root: Any = None
         self._open: dict[tuple[str, str], OpfsAppendFile] = {}
 

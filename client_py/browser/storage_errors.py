@@ -6,6 +6,7 @@ They are told apart by `name`, which every browser agrees on; classes and messag
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import js
 from pyodide.ffi import JsException
 
 from client_py.ports import (
@@ -24,6 +25,15 @@ _ERRORS = {
     "UnknownError": StorageBlockedError,  # Safari's private windows
     "NotAllowedError": StorageBlockedError,
 }
+
+
+def let_rejections_end_an_await() -> None:
+    """Have Pyodide take every exception of the browser for one; a repeat changes nothing.
+
+    It asks for a `stack`, or for the class DOMException itself. Chromium's QuotaExceededError is a class below
+    that and has none: a promise rejected with it, awaited, would never end.
+    """
+    js.DOMException.prototype.stack = ""
 
 
 @contextmanager

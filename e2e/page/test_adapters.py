@@ -143,6 +143,34 @@ json.dumps(outcome)
 """
 
 
+def test_a_file_that_is_refused_for_want_of_room_is_refused_at_once(page: Page, site: SiteServer) -> None:
+    assert run_in_worker(page, site, {}, _NO_ROOM) == "StorageFullError"
+
+
+# As Chromium says it: its error is of a class below DOMException, and without a stack.
+_NO_ROOM = """
+import asyncio
+import json
+
+import js
+from client_py.browser.opfs_file_tree import OpfsFileTree
+from client_py.ports import PortError
+
+tree = OpfsFileTree()
+await tree.create_folder("no-room")
+kind = getattr(js, "QuotaExceededError", None)
+error = kind.new("no room") if kind else js.DOMException.new("no room", "QuotaExceededError")
+# Bound in JavaScript: a promise that passes through Python is a Future of Python's own.
+js.FileSystemFileHandle.prototype.createSyncAccessHandle = js.Promise.reject.bind(js.Promise, error)
+try:
+    await asyncio.wait_for(tree.create_file("no-room", "ballast"), 10)
+    outcome = "no error"
+except (PortError, TimeoutError) as refused:
+    outcome = type(refused).__name__
+json.dumps(outcome)
+"""
+
+
 def test_storage_that_the_browser_refuses_is_said_to_be_blocked(page: Page, site: SiteServer) -> None:
     # As a browser without the private file system, or one whose file system cannot be written in place.
     for fault, source in _REFUSALS.items():
