@@ -96,6 +96,12 @@ class ListMore(FromWindow, frozen=True, kw_only=True, tag="list-more"):
     """The list comes to its end: the next page of what the server lists is wanted. -> listed"""
 
 
+class SearchList(FromWindow, frozen=True, kw_only=True, tag="search-list"):
+    """What the person seeks in titles and ids, "" for nothing any more: the server's matches come first. -> listed"""
+
+    query: str
+
+
 class Rename(FromWindow, frozen=True, kw_only=True, tag="rename"):
     """The person gave a recording a title."""
 

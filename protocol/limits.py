@@ -33,6 +33,8 @@ LOOSE_CHUNK_ID_MAX_CHARS: Final = 128
 PEAKS_MAX: Final = 2_000
 
 TITLE_MAX_CHARS: Final = 200
+# What is sought in titles is never longer than one.
+SEARCH_MAX_CHARS: Final = TITLE_MAX_CHARS
 MIME_TYPE_MAX_CHARS: Final = 255
 # Rows of one page of a listing.
 PAGE_ROWS_DEFAULT: Final = 100

@@ -44,6 +44,7 @@ from client_py.messages import (
     Rename,
     Resume,
     RetryParked,
+    SearchList,
     Slice,
     Stop,
 )
@@ -129,6 +130,8 @@ class Client:
                 parts.parked.hand_over(message)
             case ListMore():
                 parts.listing.want_more()
+            case SearchList():
+                parts.listing.search(message.query)
             case Rename():
                 parts.renaming.rename(message.recording_id, message.title)
             case FreeSpace():
@@ -203,7 +206,7 @@ class Client:
             return  # cancelled
         match flight, event:
             case ListFlight(), ev.Answered() | ev.Unanswered():
-                parts.listing.on_answer(event)
+                parts.listing.on_answer(flight, event)
                 return
             case DescribeFlight(), ev.Answered() | ev.Unanswered():
                 parts.listing.on_described(event)

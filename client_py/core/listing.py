@@ -1,5 +1,7 @@
 """What the server lists beside the recordings on this device: a page at a time, as the person's list asks for it.
 
+What is sought is asked of the server first, so that it is found however old it is; then the pages go on.
+
 A recording that this device holds stays its own row, to which the server's word adds what it knows
 better; every other becomes a row of its own. Nothing that uploads waits for the list.
 """
@@ -15,6 +17,7 @@ from client_py.core.events import Answered, Unanswered
 from client_py.core.requests import DescribeFlight, ListFlight, Requests
 from client_py.core.states import RecordingLife
 from client_py.messages import Listed, RecordingView
+from protocol.limits import SEARCH_MAX_CHARS
 from protocol.states import MediaState, RecordingState
 from protocol.wire import Media, RecordingPage
 from protocol.wire import Recording as ListedRecording
@@ -39,12 +42,21 @@ class Listing:
         self._is_wanted = False
         self._is_shown = False
         self._has_more = True
+        self._query = ""
+        self._query_cursor: str | None = None
+        self._is_sought = False  # the server still has matches that were not listed
         self._media_asks: dict[str, tuple[int, int]] = {}  # recording_id -> (asks so far, when the next is due)
 
     def want_more(self) -> None:
         """The person's list comes to its end."""
         self._is_shown = True
         self._is_wanted = True
+
+    def search(self, query: str) -> None:
+        """The person seeks this in the list: every recording that the server finds is listed, page after page."""
+        query = "".join(sign for sign in query if sign.isprintable()).strip()[:SEARCH_MAX_CHARS]
+        if query != self._query:
+            self._query, self._query_cursor, self._is_sought = query, None, bool(query)
 
     def nudge(self) -> None:
         """Try now what waits after a failure."""
@@ -90,19 +102,25 @@ class Listing:
         """Ask for the next page, one at a time; and for the finished file of what was completed here."""
         self._ask_for_media()
         is_free = self._requests.has_room and not self._requests.is_flying(ListFlight)
-        if self._is_wanted and self._has_more and is_free and self._backoff.is_open(self._book.at):
-            cursor = f"&cursor={self._cursor}" if self._cursor else ""  # base64url: nothing in it needs escaping
-            path = f"/api/recordings?limit={PAGE_ROWS}{cursor}"
-            self._requests.start(ListFlight(recording_id=""), "GET", path)
+        if not is_free or not self._backoff.is_open(self._book.at):
+            return
+        if self._is_sought:
+            self._ask(self._query, self._query_cursor)
+        elif self._is_wanted and self._has_more:
+            self._ask("", self._cursor)
 
-    def on_answer(self, event: Answered | Unanswered) -> None:
+    def on_answer(self, flight: ListFlight, event: Answered | Unanswered) -> None:
         """Rows, or later."""
         page = decode_answer(event, RecordingPage, 200) if isinstance(event, Answered) else None
         if page is not None:
             self._backoff.succeed()
             self._book.server_words = ""
-            self._cursor, self._is_wanted = page.next_cursor, False
-            self._has_more = page.next_cursor is not None and len(self._rows) < LISTED_MAX
+            if not flight.query:
+                self._cursor, self._is_wanted = page.next_cursor, False
+                self._has_more = page.next_cursor is not None and len(self._rows) < LISTED_MAX
+            elif flight.query == self._query:  # else the person seeks something else by now
+                self._query_cursor = page.next_cursor
+                self._is_sought = page.next_cursor is not None and len(self._rows) < 2 * LISTED_MAX
             self.take(*page.recordings)
             return
         refusal = read_refusal(event)
@@ -116,6 +134,12 @@ class Listing:
         described = decode_answer(event, ListedRecording, 200) if isinstance(event, Answered) else None
         if described is not None:
             self.take(described)
+
+    def _ask(self, query: str, cursor: str | None) -> None:
+        sought = "&q=" + "".join(f"%{byte:02X}" for byte in query.encode()) if query else ""
+        after = f"&cursor={cursor}" if cursor else ""  # base64url: nothing in it needs escaping
+        path = f"/api/recordings?limit={PAGE_ROWS}{sought}{after}"
+        self._requests.start(ListFlight(recording_id="", query=query), "GET", path)
 
     def _ask_for_media(self) -> None:
         """The oldest recording of this page that is complete and has no word of its media yet."""

@@ -51,7 +51,9 @@ class DeleteFlight(Flight, frozen=True, kw_only=True):
 
 
 class ListFlight(Flight, frozen=True, kw_only=True):
-    """`GET /api/recordings`; of no recording."""
+    """`GET /api/recordings`; of no recording. `query`: what it seeks, "" for the list itself."""
+
+    query: str = ""
 
 
 class DescribeFlight(Flight, frozen=True, kw_only=True):

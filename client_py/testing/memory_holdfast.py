@@ -157,7 +157,9 @@ class MemoryHoldfast:
 
     def _list(self, query: dict[str, str]) -> Response:
         """Newest first; the cursor is the last recording's id."""
+        part = query.get("q", "").lower()
         ids = sorted((key for key in self.ledger if str(key) < query.get("cursor", "~")), reverse=True)
+        ids = [key for key in ids if part in f"{self._describe(self.ledger[key]).title or ''} {key}".lower()]
         shown, limit = ids[: int(query["limit"])], int(query["limit"])
         next_cursor = str(shown[-1]) if len(ids) > limit else None
         rows = [self._describe(self.ledger[key]) for key in shown]

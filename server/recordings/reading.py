@@ -43,11 +43,14 @@ class Reader:
         """State, counts and gaps. Refuses RECORDING_UNKNOWN, RECORDING_DELETED."""
         return await describe_with_gaps(self._ledger, await require_recording(self._ledger, recording_id))
 
-    async def list_recordings(self, cursor: str | None, limit: int) -> RecordingPage:
-        """A page, newest first, without deleted ones; gaps are told by `describe` alone. Refuses INVALID_CURSOR."""
+    async def list_recordings(self, cursor: str | None, limit: int, sought: str | None = None) -> RecordingPage:
+        """A page, newest first, without deleted ones; gaps are told by `describe` alone. Refuses INVALID_CURSOR.
+
+        With `sought` only those whose title or id has it as a part.
+        """
         _check_limit(limit)
         before = None if cursor is None else decode_recording_cursor(cursor)
-        rows = await self._ledger.list_recordings(before=before, limit=limit + 1)
+        rows = await self._ledger.list_recordings(before=before, limit=limit + 1, sought=sought)
         shown = rows[:limit]
         return RecordingPage(
             recordings=[describe_recording(row) for row in shown],

@@ -249,8 +249,13 @@ class Ledger(Protocol):
         """False where there is no such recording or it is deleted."""
         ...
 
-    async def list_recordings(self, *, before: UUID | None, limit: int) -> list[StoredRecording]:
-        """Newest first by recording_id, deleted ones left out; `before` is exclusive."""
+    async def list_recordings(
+        self, *, before: UUID | None, limit: int, sought: str | None = None
+    ) -> list[StoredRecording]:
+        """Newest first by recording_id, deleted ones left out; `before` is exclusive.
+
+        With `sought` those alone whose title, or whose id in hyphens, has it as a part; case does not matter.
+        """
         ...
 
     async def list_gaps(self, recording_id: UUID, limit: int) -> list[IndexGap]:

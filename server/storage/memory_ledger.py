@@ -86,12 +86,17 @@ class MemoryLedger:
         row.title = title
         return True
 
-    async def list_recordings(self, *, before: UUID | None, limit: int) -> list[StoredRecording]:
+    async def list_recordings(
+        self, *, before: UUID | None, limit: int, sought: str | None = None
+    ) -> list[StoredRecording]:
         check_page_limit(limit)
+        part = (sought or "").lower()
         shown = [
             row
             for row in self.recordings.values()
-            if row.state is not RecordingState.DELETED and (before is None or row.recording_id < before)
+            if row.state is not RecordingState.DELETED
+            and (before is None or row.recording_id < before)
+            and (part in (row.title or "").lower() or part in str(row.recording_id))
         ]
         shown.sort(key=lambda row: row.recording_id, reverse=True)
         return [self._describe(row) for row in shown[:limit]]

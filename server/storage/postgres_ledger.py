@@ -88,8 +88,10 @@ class PostgresLedger:
     async def rename_recording(self, recording_id: UUID, title: str) -> bool:
         return await postgres_recordings.rename_recording(self._connections, recording_id, title)
 
-    async def list_recordings(self, *, before: UUID | None, limit: int) -> list[StoredRecording]:
-        return await postgres_recordings.list_recordings(self._connections, before, limit)
+    async def list_recordings(
+        self, *, before: UUID | None, limit: int, sought: str | None = None
+    ) -> list[StoredRecording]:
+        return await postgres_recordings.list_recordings(self._connections, before, limit, sought)
 
     async def list_gaps(self, recording_id: UUID, limit: int) -> list[IndexGap]:
         return await postgres_recordings.list_gaps(self._connections, recording_id, limit)

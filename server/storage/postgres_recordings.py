@@ -1,5 +1,6 @@
 """Installation and recordings in PostgreSQL: register, list, rename, delete."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -33,6 +34,13 @@ _SELECT_RECORDING: Final = _RECORDING + "where r.recording_id = %s"
 _LIST_NEWEST: Final = _RECORDING + "where r.state <> 'deleted' order by r.recording_id desc limit %s"
 _LIST_BEFORE: Final = (
     _RECORDING + "where r.state <> 'deleted' and r.recording_id < %s order by r.recording_id desc limit %s"
+)
+# Every row is looked at until the page is full; an index of parts of titles would cost each registration.
+_LIST_SOUGHT: Final = (
+    _RECORDING
+    + """where r.state <> 'deleted' and (%s::uuid is null or r.recording_id < %s)
+        and (r.title ilike any(%s) or r.recording_id::text like %s)
+    order by r.recording_id desc limit %s"""
 )
 
 _INSERT_RECORDING: Final = """
@@ -132,14 +140,26 @@ async def rename_recording(connections: PostgresConnections, recording_id: UUID,
         return bool(await transaction.fetch(_RENAME, (title, recording_id)))
 
 
-async def list_recordings(connections: PostgresConnections, before: UUID | None, limit: int) -> list[StoredRecording]:
+async def list_recordings(
+    connections: PostgresConnections, before: UUID | None, limit: int, sought: str | None = None
+) -> list[StoredRecording]:
     """See `Ledger.list_recordings`."""
     check_page_limit(limit)
-    if before is None:
+    if sought is not None:
+        # In the locale C, which the embedded database has, `ilike` knows the case of ASCII alone.
+        spellings = {sought, sought.lower(), sought.upper(), sought.capitalize(), sought.title()}
+        patterns = [_containing(spelling) for spelling in sorted(spellings)]
+        rows = await connections.fetch(_LIST_SOUGHT, (before, before, patterns, _containing(sought.lower()), limit))
+    elif before is None:
         rows = await connections.fetch(_LIST_NEWEST, (limit,))
     else:
         rows = await connections.fetch(_LIST_BEFORE, (before, limit))
     return [read_recording_row(row) for row in rows]
+
+
+def _containing(part: str) -> str:
+    """The pattern of `like` that finds it anywhere, whatever signs it has."""
+    return "%" + re.sub(r"([\\%_])", r"\\\1", part) + "%"
 
 
 async def list_gaps(connections: PostgresConnections, recording_id: UUID, limit: int) -> list[IndexGap]:

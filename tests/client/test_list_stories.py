@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from client_py.core.listing import PAGE_ROWS
-from client_py.messages import DeleteRecording, ListMore, Pause, Rename, Resume
+from client_py.messages import DeleteRecording, ListMore, Pause, Rename, Resume, SearchList
 from client_py.testing.memory_holdfast import Holding
 from client_py.testing.world import STORY_SETTINGS, Tab, World
 from protocol.ids import make_uuid7
@@ -61,6 +61,40 @@ async def test_the_servers_list_comes_a_page_at_a_time_and_only_when_it_is_wante
     assert asked_for_lists(world) == 2
     row = tab.window.listed[ids[7]]
     assert (row.title, row.state, row.started_at_ms, row.play) == ("Number 7", "elsewhere", 8_000, "")
+
+
+@story
+async def test_what_is_sought_is_asked_of_the_server_however_old_it_is_and_the_list_goes_on_beside(world: World) -> None:
+    ids = put_on_server(world, 2 * PAGE_ROWS + 20)
+    tab = world.open_tab()
+    await tab.ready()
+    tab.window.say(SearchList(query="NUMBER 1"))  # 1, 10 to 19, 100 to 199: more than a page
+    await listed(tab, 111)
+    sought = {ids[number] for number in (1, *range(10, 20), *range(100, 200))}
+    assert set(tab.window.listed) == sought
+    assert asked_for_lists(world) == 2
+    await asyncio.sleep(5.0)
+    assert asked_for_lists(world) == 2, "nothing more is asked for"
+    tab.window.say(SearchList(query="no & such=1"))
+    tab.window.say(ListMore())
+    await tab.until(lambda _: ids[-1] in tab.window.listed, what="the first page of the list itself")
+    assert asked_for_lists(world) == 4
+    tab.window.say(SearchList(query=""))
+    await asyncio.sleep(5.0)
+    assert asked_for_lists(world) == 4
+
+
+@story
+async def test_a_search_outlives_a_server_that_is_away(world: World) -> None:
+    ids = put_on_server(world, PAGE_ROWS + 20)
+    tab = world.open_tab()
+    await tab.ready()
+    world.server.is_away = True
+    tab.window.say(SearchList(query=ids[3]))
+    await tab.until(lambda view: view.server != "", what="the words about the server")
+    world.server.is_away = False
+    await listed(tab, 1)
+    assert list(tab.window.listed) == [ids[3]]
 
 
 @story

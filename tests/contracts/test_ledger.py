@@ -117,6 +117,35 @@ async def test_recordings_are_listed_newest_first_by_pages_without_deleted_ones(
     assert len(first) == 3
 
 
+@pytest.mark.parametrize(
+    ("sought", "numbers"),
+    [
+        ("talk", [4, 2, 1]),
+        ("100%", [3]),
+        ("%", [3]),
+        ("_", []),
+        ("\\", [5]),
+        ("élan", [2]),
+        (str(recording_id_of(3))[4:], [3]),
+        (str(recording_id_of(3)).upper(), [3]),
+        ("no such", []),
+    ],
+)
+async def test_recordings_are_sought_by_a_part_of_title_or_id_whatever_its_case_and_its_signs(
+    ledger: Ledger, sought: str, numbers: list[int]
+) -> None:
+    titles = {1: "A talk", 2: "Élan: Talk of the town", 3: "100% true", 4: "TALK", 5: "back\\slash", 6: "talk"}
+    for number, title in titles.items():
+        await register(ledger, number)
+        await ledger.rename_recording(recording_id_of(number), title)
+    await ledger.delete_recording(recording_id_of(6), b"tombstone")
+    found, before = [], None
+    while page := await ledger.list_recordings(before=before, limit=2, sought=sought):
+        found += [recording.recording_id for recording in page]
+        before = found[-1]
+    assert found == [recording_id_of(number) for number in numbers]
+
+
 async def test_loose_chunks_are_never_listed_as_recordings(ledger: Ledger) -> None:
     await ledger.acknowledge([object_of(1)], [loose_chunk_of("a", object_of(1))])
     assert await ledger.list_recordings(before=None, limit=10) == []

@@ -34,6 +34,7 @@ export function makeLibrary({ send, undoS }) {
     empty: element("recordings-empty"),
     act: (name, row) => acts[name](row),
     wantMore: () => send({ type: "list-more" }),
+    seek: (query) => send({ type: "search-list", query }),
   });
   const player = new Player({ dialog: element("player"), heldFiles, findRow: (recordingId) => list.find(recordingId) });
   element("player-download").onclick = () => acts.download(player.row);

@@ -10,9 +10,10 @@ const ROW_PX = 76; // of a row that was never measured
 const MARGIN = "900px 0px"; // blocks this far from what is seen are made ready
 
 export class RecordingsView {
-  // `act(name, row)` carries out what a person does to a row; `wantMore()` asks for the server's next page.
-  constructor({ list, search, more, empty, act, wantMore }) {
-    Object.assign(this, { list, more, empty, act, wantMore });
+  // `act(name, row)` carries out what a person does to a row; `wantMore()` asks for the server's next page,
+  // `seek(query)` for the recordings that the server finds.
+  constructor({ list, search, more, empty, act, wantMore, seek }) {
+    Object.assign(this, { list, more, empty, act, wantMore, seek });
     this.listed = new Map(); // the server's rows, by recordingId
     this.hasMore = true;
     this.isWaiting = false; // the server does not answer
@@ -26,6 +27,7 @@ export class RecordingsView {
     this.end = new IntersectionObserver(([{ isIntersecting }]) => this.#onEnd(isIntersecting), { rootMargin: MARGIN });
     search.oninput = () => {
       this.query = search.value.trim().toLocaleLowerCase();
+      this.seek(this.query);
       this.#arrange();
     };
   }
@@ -42,7 +44,10 @@ export class RecordingsView {
   show(recordings, liveId) {
     if (recordings === this.recordings && liveId === this.liveId) return;
     Object.assign(this, { recordings, liveId });
-    if (!this.isBegun) this.#watchEnd();
+    if (!this.isBegun) {
+      this.#watchEnd();
+      if (this.query) this.seek(this.query);
+    }
     this.isBegun = true;
     this.#arrange();
   }
@@ -107,7 +112,8 @@ export class RecordingsView {
 
   #isSought(row) {
     if (!this.query) return true;
-    return `${titleOf(row)} ${whenOf(row)} ${texts.row[row.state] ?? ""}`.toLocaleLowerCase().includes(this.query);
+    const words = `${titleOf(row)} ${whenOf(row)} ${texts.row[row.state] ?? ""} ${row.recordingId}`;
+    return words.toLocaleLowerCase().includes(this.query);
   }
 
   // As many blocks as the rows need.

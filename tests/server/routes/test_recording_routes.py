@@ -117,10 +117,34 @@ async def test_recordings_are_listed_newest_first_by_pages(memory_stack: Stack) 
         ("limit=1001", "invalid-request"),
         ("limit=x", "invalid-request"),
         ("limit=-1", "invalid-request"),
+        ("q=", "invalid-request"),
+        ("q=%20%20", "invalid-request"),
+        ("q=a%00b", "invalid-request"),
+        (f"q={'x' * 201}", "invalid-request"),
+        ("q=talk&cursor=nonsense", "invalid-cursor"),
     ],
 )
 async def test_a_wrong_page_is_refused(memory_stack: Stack, query: str, code: str) -> None:
     assert problem_of(await memory_stack.client.get(f"/api/recordings?{query}")).code == code
+
+
+async def test_recordings_are_sought_by_a_part_of_their_title_or_id_and_come_in_pages(stack: Stack) -> None:
+    ids = []
+    for title in ("The first talk", "A walk", "Talk no. 2", "TALK 3"):
+        stack.recording_id = new_uuid7()
+        ids.append(str(stack.recording_id))
+        await stack.register(title=title)
+    found, cursor = [], ""
+    while True:
+        page = (
+            await stack.client.get("/api/recordings", params={"q": " talk ", "limit": 2, "cursor": cursor})
+        ).json()
+        found += [recording["recording_id"] for recording in page["recordings"]]
+        if (cursor := page["next_cursor"]) is None:
+            break
+    assert found == sorted((ids[0], ids[2], ids[3]), reverse=True)
+    (one,) = (await stack.client.get("/api/recordings", params={"q": ids[1].upper()})).json()["recordings"]
+    assert one["title"] == "A walk"
 
 
 async def test_a_title_is_changed_and_kept_in_the_bucket_too(stack: Stack) -> None:
