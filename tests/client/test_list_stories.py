@@ -64,7 +64,9 @@ async def test_the_servers_list_comes_a_page_at_a_time_and_only_when_it_is_wante
 
 
 @story
-async def test_what_is_sought_is_asked_of_the_server_however_old_it_is_and_the_list_goes_on_beside(world: World) -> None:
+async def test_what_is_sought_is_asked_of_the_server_first_however_old_it_is_and_the_list_goes_on(
+    world: World,
+) -> None:
     ids = put_on_server(world, 2 * PAGE_ROWS + 20)
     tab = world.open_tab()
     await tab.ready()

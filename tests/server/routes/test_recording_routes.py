@@ -136,9 +136,7 @@ async def test_recordings_are_sought_by_a_part_of_their_title_or_id_and_come_in_
         await stack.register(title=title)
     found, cursor = [], ""
     while True:
-        page = (
-            await stack.client.get("/api/recordings", params={"q": " talk ", "limit": 2, "cursor": cursor})
-        ).json()
+        page = (await stack.client.get("/api/recordings", params={"q": " talk ", "limit": 2, "cursor": cursor})).json()
         found += [recording["recording_id"] for recording in page["recordings"]]
         if (cursor := page["next_cursor"]) is None:
             break
