@@ -97,7 +97,7 @@ def read_sought(request: AnyRequest) -> str | None:
     if not 1 <= len(sought) <= SEARCH_MAX_CHARS or re.search(r"[\x00-\x1f\x7f]", sought):
         raise Refusal(
             ErrorCode.INVALID_REQUEST,
-            f"q is {text[:32]!r}; expected 1 to {SEARCH_MAX_CHARS} characters of a title or an id, none of them control",
+            f"q is {text[:32]!r}; expected 1 to {SEARCH_MAX_CHARS} characters of a title or an id, no controls",
             next_step="Leave q out to list every recording.",
         )
     return sought
