@@ -11,6 +11,8 @@ import pytest
 from e2e.machine import Machine, watch_until_saved
 from e2e.recorder_page import RecorderPage
 from e2e.service import Service
+from e2e.unplug import UNPLUG, open_keeping_the_stream
+from e2e.witness import Take
 from protocol.wire import Media, Peaks
 
 # Resolves with what the element says once it really plays from there; a player that cannot rejects.
@@ -47,6 +49,26 @@ async ({ address, from }) => {
 """
 
 
+# Plays the whole file, fast; resolves at its end, and rejects where the player gives up on the way.
+_PLAY_THROUGH = """
+async (address) => {
+    const player = document.createElement("video");
+    const ended = new Promise((resolve, reject) => {
+        player.addEventListener("ended", resolve, { once: true });
+        player.addEventListener("error", () => reject(new Error(player.error.message)), { once: true });
+    });
+    Object.assign(player, { muted: true, src: address });
+    document.body.append(player);
+    player.playbackRate = 4;
+    await player.play();
+    await ended;
+    const seen = { duration: player.duration, reached: player.currentTime };
+    player.remove();
+    return seen;
+}
+"""
+
+
 def play(tab: RecorderPage, recording_id: str, seek_to_s: float | None = None, query: str = "") -> dict[str, Any]:
     """Play the recording in the tab, from a second of it on."""
     address = f"/api/recordings/{recording_id}/media{query}"
@@ -57,11 +79,12 @@ def play(tab: RecorderPage, recording_id: str, seek_to_s: float | None = None, q
 def duration_of_packets(body: bytes) -> float:
     """How long the recording really is, by its own packets."""
     with av.open(io.BytesIO(body), "r") as container:
-        return max(
-            float(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base)
+        times = [
+            ((packet.pts or 0) * packet.time_base, (packet.duration or 0) * packet.time_base)
             for packet in container.demux()
             if packet.size and packet.time_base
-        )
+        ]
+    return float(max(at + lasts for at, lasts in times) - max(min(at for at, _ in times), 0))
 
 
 def wait_for_media(service: Service, tab: RecorderPage, recording_id: str) -> Media:
@@ -75,6 +98,11 @@ def wait_for_media(service: Service, tab: RecorderPage, recording_id: str) -> Me
     media = tab.wait(look, "the finished file")
     assert media is not None
     return media
+
+
+def wait_for_run(tab: RecorderPage, takes: list[Take], run: int) -> None:
+    """Until the recording's run of that number has some slices."""
+    tab.wait(lambda: len(takes) > run and takes[run].contiguous >= 15, f"slices of run {run}")
 
 
 @pytest.mark.parametrize(("source", "kinds"), [("microphone", ["audio"]), ("camera", ["audio", "video"])])
@@ -131,6 +159,42 @@ def test_a_recording_plays_while_it_is_recorded_and_can_be_sought_in_once_it_is_
             f"/api/recordings/{recording_id}/poster",
         )
         assert poster > 0
+
+
+def test_the_runs_of_a_device_that_was_unplugged_twice_become_one_file_that_plays_through(
+    service: Service, machine: Machine
+) -> None:
+    # Given a recording of three runs
+    tab = open_keeping_the_stream(machine)
+    recording_id, _ = machine.record(tab, "camera")
+    for run in range(3):
+        wait_for_run(tab, machine.witness.takes, run)
+        if run < 2:
+            tab.page.evaluate(UNPLUG)
+    tab.stop()
+    takes = machine.witness.takes
+    tab.wait(lambda: all(take.is_whole for take in takes), "the witness to have every slice")
+    tab.wait_for_row(recording_id, "complete")
+    assert service.stores.read_runs(recording_id) == {run: take.content for run, take in enumerate(takes)}
+
+    # Then the finished file is all of them, one after the other
+    media = wait_for_media(service, tab, recording_id)
+    assert (media.state, media.detail, media.runs_left_out) == ("whole", "", [])
+    lengths = [duration_of_packets(take.content) for take in takes]
+    assert abs(media.duration_s - sum(lengths)) < 0.1
+    body = httpx.get(f"{service.url}/api/recordings/{recording_id}/media", trust_env=False).content
+    with av.open(io.BytesIO(body), "r") as container:
+        assert sorted(stream.type for stream in container.streams) == ["audio", "video"]
+    assert abs(duration_of_packets(body) - sum(lengths)) < 0.1
+    with av.open(io.BytesIO(body), "r") as container:
+        assert sum(1 for _ in container.decode(video=0)) > 0
+
+    # And Chromium plays it to its end, and over a seam from just before it
+    seen = tab.page.evaluate(_PLAY_THROUGH, f"/api/recordings/{recording_id}/media")
+    assert abs(seen["duration"] - sum(lengths)) < 0.1
+    assert abs(seen["reached"] - seen["duration"]) < 0.1
+    for seam in (lengths[0], lengths[0] + lengths[1]):
+        assert play(tab, recording_id, seek_to_s=seam - 0.2)["reached"] > seam
 
 
 def test_a_recording_that_was_complete_when_the_server_died_is_made_by_the_next(

@@ -7,25 +7,11 @@ from e2e.injected import SCRIPT as INJECTED
 from e2e.injected import content_of
 from e2e.machine import Machine, watch_until_saved
 from e2e.plain_browser import plain_recorder
-from e2e.recorder_page import RecorderPage
 from e2e.service import Service
+from e2e.unplug import UNPLUG, open_keeping_the_stream
 
-KEEP_THE_STREAM = """
-const native = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-navigator.mediaDevices.getUserMedia = async (wanted) => (window.stream = await native(wanted));
-"""
-# What a page sees of an unplugged device: its tracks end, then the recorder stops by itself.
-UNPLUG = (
-    "() => window.stream.getTracks().forEach((track) => { track.stop(); track.dispatchEvent(new Event('ended')); })"
-)
 REVOKE = """() => { navigator.mediaDevices.getUserMedia = () =>
     Promise.reject(new DOMException("permission was taken back", "NotAllowedError")); }"""
-
-
-def open_keeping_the_stream(machine: Machine) -> RecorderPage:
-    tab = machine.new_tab()
-    tab.page.add_init_script(KEEP_THE_STREAM)
-    return tab.open()
 
 
 def test_an_unplugged_device_starts_a_new_run_and_no_byte_of_either_is_lost(service: Service, machine: Machine) -> None:
