@@ -84,7 +84,8 @@ def duration_of_packets(body: bytes) -> float:
             for packet in container.demux()
             if packet.size and packet.time_base
         ]
-    return float(max(at + lasts for at, lasts in times) - max(min(at for at, _ in times), 0))
+    ends_at, begins_at = max(at + lasts for at, lasts in times), min(at for at, _ in times)
+    return float(ends_at) - max(float(begins_at), 0.0)
 
 
 def wait_for_media(service: Service, tab: RecorderPage, recording_id: str) -> Media:
