@@ -33,6 +33,7 @@ ALWAYS = (
 FAKE_DEVICES = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 NO_MICROPHONE = ("--use-fake-ui-for-media-stream", "--disable-audio-input")
 NO_CAMERA = ("--use-fake-device-for-media-stream=device-count=0", "--use-fake-ui-for-media-stream")
+ASKING = ("--use-fake-device-for-media-stream",)  # what a page may use is its permissions' matter
 REFUSED = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream=deny")
 
 
@@ -119,6 +120,24 @@ class Chromium:
         assert set(pids) <= set(own), f"renderers {pids} do not all descend from our browser {self._pid}"
         kill_all(pids)
 
+    def kill_service(self, name: str) -> None:
+        """SIGKILL the browser's process for a service, such as the one that owns the sound devices."""
+        kill_all([pid for pid in descendants_of(self._pid) if f"--utility-sub-type={name}" in _command_of(pid)])
+
+    def take_permission_back(self, name: str, origin: str) -> None:
+        """Deny a page what it was granted, as a person does in the address bar."""
+        assert self._browser is not None
+        session = self._browser.new_browser_cdp_session()
+        try:
+            session.send("Browser.setPermission", {"permission": {"name": name}, "setting": "denied", "origin": origin})
+        finally:
+            session.detach()
+
+    def new_private_window(self) -> BrowserContext:
+        """A window whose storage is in memory and goes when it is closed."""
+        assert self._browser is not None
+        return self._browser.new_context()
+
     def kill(self) -> None:
         """SIGKILL the browser and everything it started; a repeat does nothing."""
         if self._process is None:
@@ -155,6 +174,13 @@ class Chromium:
                 return f"ws://127.0.0.1:{lines[0]}{lines[1]}"
             time.sleep(0.05)
         raise RuntimeError(f"no debugging address after {START_LIMIT_S} s")
+
+
+def _command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:  # it ended meanwhile
+        return ""
 
 
 def kill_all(pids: list[int]) -> None:

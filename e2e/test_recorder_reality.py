@@ -1,24 +1,23 @@
 """What recorders and devices really do: they go, permissions go, slices are huge; what was recorded stays whole."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from e2e.chromium import ASKING
 from e2e.injected import SCRIPT as INJECTED
 from e2e.injected import content_of
 from e2e.machine import Machine, watch_until_saved
 from e2e.plain_browser import plain_recorder
 from e2e.service import Service
-from e2e.unplug import UNPLUG, open_keeping_the_stream
-
-REVOKE = """() => { navigator.mediaDevices.getUserMedia = () =>
-    Promise.reject(new DOMException("permission was taken back", "NotAllowedError")); }"""
 
 
 def test_an_unplugged_device_starts_a_new_run_and_no_byte_of_either_is_lost(service: Service, machine: Machine) -> None:
-    tab = open_keeping_the_stream(machine)
+    tab = machine.open_tab()
     recording_id, first = machine.record(tab)
     watch_until_saved(tab, first, 10)
-    tab.page.evaluate(UNPLUG)
+    # The process that owns the sound devices dies: the track ends as it does when the plug is pulled.
+    machine.browser.kill_service("audio.mojom.AudioService")
     tab.wait(lambda: len(machine.witness.takes) == 2, "the next run's recorder")
     second = machine.witness.takes[1]
     saved = tab.count("slices-durable")
@@ -31,19 +30,33 @@ def test_an_unplugged_device_starts_a_new_run_and_no_byte_of_either_is_lost(serv
     assert service.stores.read_runs(recording_id) == {0: first.content, 1: second.content}
 
 
+def test_an_unplugged_camera_is_said_while_the_sound_goes_on(machine: Machine) -> None:
+    tab = machine.open_tab()
+    _, take = machine.record(tab, "camera")
+    watch_until_saved(tab, take, 10)
+    machine.browser.kill_service("video_capture.mojom.VideoCaptureService")
+    tab.wait(lambda: "One of the devices has stopped" in tab.words, "the alarm")
+    watch_until_saved(tab, take, tab.count("slices-durable") + 10)
+    tab.stop()
+    assert len(machine.witness.takes) == 1
+
+
 def test_a_permission_that_is_taken_back_ends_the_recording_whole_and_says_why(
-    service: Service, machine: Machine
+    service: Service, start_machine: Callable[..., Machine]
 ) -> None:
-    tab = open_keeping_the_stream(machine)
+    machine = start_machine(flags=ASKING)
+    machine.browser.context.grant_permissions(["microphone"], origin=service.url)
+    tab = machine.open_tab()
     recording_id, take = machine.record(tab)
     watch_until_saved(tab, take, 10)
-    tab.page.evaluate(REVOKE)
-    tab.page.evaluate(UNPLUG)
+    machine.browser.take_permission_back("microphone", service.url)
     tab.wait_for_state("idle")
     tab.wait_for_row(recording_id, "complete")
     tab.wait(lambda: take.is_whole, "the witness to have every slice")
     assert service.stores.read_recording(recording_id) == take.content
     tab.wait(tab.page.get_by_test_id("record").is_enabled, "Record to be enabled")
+    tab.page.get_by_test_id("record").click()
+    tab.wait(lambda: "not allowed to record" in tab.words, "the reason")
 
 
 def test_a_slice_of_50_mb_is_split_into_chunks_and_reaches_the_bucket(

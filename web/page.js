@@ -26,6 +26,7 @@ const state = {
   isStopWanted: false, // Stop was pressed and no worker has taken it up yet
   isFull: false, // more is held than SHIM_BYTES_MAX
   offlineUse: "", // "ready" or "not-ready" once it is known
+  isNextBuildHere: false, // it begins when the last tab of this one is closed
 };
 
 const send = (message) => {
@@ -42,6 +43,9 @@ const recorder = new Recorder({
 const meter = new LevelMeter(element("level"));
 const offlineUse = new OfflineUse((use) => {
   state.offlineUse = use;
+  refresh();
+}, () => {
+  state.isNextBuildHere = true;
   refresh();
 });
 const locks = new CaptureLocks((recordingId) => send({ type: "capture-lock-held", recordingId }));

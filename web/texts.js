@@ -88,6 +88,7 @@ export const texts = {
   earlier: (n) => `${n === 1 ? "A recording" : `${n.toLocaleString()} recordings`} from earlier ${n === 1 ? "is" : "are"} being checked and uploaded. There is nothing you need to do.`,
   earlierCount: (done, all) => `${done.toLocaleString()} of ${chunks(all)}`,
   offline: "No network. Recording goes on; what is saved on this device is uploaded when the network is back.",
+  nextBuild: "A new version of Holdfast is here. To use it, close every tab of this page, then open it again; nothing that is saved is lost.",
   offlineUse: {
     ready: "This page opens and records without a network too.",
     "not-ready": "Without a network this page would not open yet; keep it open.",

@@ -193,7 +193,7 @@ class Adopting:
         recording.ended = log.ended
         recording.files.next_epoch = log.next_epoch
         recording.next_slice = recording.slices_captured = log.next_slice
-        recording.problem = log.notes[0] if log.notes else ""
+        recording.problem = log.problem
         recording.unread_bytes = log.unread_bytes
         if log.unread_bytes and not (log.sealed or log.recovered):
             recording.problem = f"{log.unread_bytes} bytes of it cannot be read; they were left as they are"

@@ -6,7 +6,7 @@ anew into the next unused index, because an index that may have been sent keeps 
 Files of a newer version are left as they are.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 from uuid import UUID
 
@@ -43,7 +43,8 @@ class RecoveredLog(Struct, kw_only=True):
     next_slice: int  # every slice below it is recorded here, or lost and told in `notes`
     segments: dict[tuple[int, int], int]  # (epoch, segment) -> file size in bytes
     unread_bytes: int  # bytes of segments that may have been slices once and cannot be read
-    notes: list[str]  # what was damaged or lost, in words
+    notes: list[str]  # what was damaged or lost, in words, place by place
+    problem: str  # the same for the person, in one sentence; empty when all is well
 
     @property
     def is_recording(self) -> bool:
@@ -73,6 +74,7 @@ class Recovery:
         self._titled: journal.Titled | None = None
         self._is_deleted = False
         self._is_journal_damaged = False
+        self._is_segment_damaged = False
         self._slices: Final[dict[int, tuple[SliceRef, bytes]]] = {}  # those not wholly in a sealed chunk
         self._next_slice = 0
         self._unread_bytes = 0
@@ -109,6 +111,7 @@ class Recovery:
         for item in read_frames(f"{self._recording_id}/{name}", content):
             if isinstance(item, Damage):
                 self._note_damage(name, item)
+                self._is_segment_damaged |= not item.is_tail
                 # Zeros are what a loss of power leaves of a write that never came to the disk.
                 is_empty = not content[item.offset : item.offset + item.size].strip(b"\0")
                 self._unread_bytes += 0 if is_empty or item.is_cut_off else item.size
@@ -126,7 +129,7 @@ class Recovery:
     def finish(self, chunk_bytes: int) -> RecoveredLog:
         """What the folder holds, with the uncovered slices sealed into chunks of at most `chunk_bytes`."""
         recovered = self._seal_uncovered(chunk_bytes)
-        self._note_lost_slices(recovered)
+        lost = self._note_lost_slices()
         started_at_ms = UUID(self._recording_id).int >> 80  # a UUIDv7 begins with its Unix time in ms
         return RecoveredLog(
             recording_id=self._recording_id,
@@ -147,6 +150,7 @@ class Recovery:
             segments=self._segments,
             unread_bytes=self._unread_bytes,
             notes=self._notes[:NOTES_MAX],
+            problem=self._say(lost),
         )
 
     def _take_record(self, record: journal.AnyRecord | None) -> None:
@@ -217,11 +221,20 @@ class Recovery:
         if not damage.is_tail:
             self._notes.append(f"{damage.size} bytes at {damage.offset} of {name} are damaged")
 
-    def _note_lost_slices(self, recovered: list[journal.Sealed]) -> None:
-        covered = _Coverage([*self._sealed.values(), *recovered])
-        lost = covered.count_gaps(self._next_slice)
+    def _note_lost_slices(self) -> int:
+        # Not by what was sealed anew: such a chunk spans what is missing in its midst.
+        gaps = _Coverage(self._sealed.values()).gaps(self._next_slice)
+        lost = sum(number not in self._slices for number in gaps)
         if lost:
             self._notes.append(f"{lost} of {self._next_slice} slices are damaged or lost")
+        return lost
+
+    def _say(self, lost: int) -> str:
+        if lost:
+            return f"{lost} of {self._next_slice} slices were damaged or lost on this device; the others are safe."
+        if self._notes and not self._is_segment_damaged:
+            return "The notes about this recording were damaged on this device; no slice of it was lost by that."
+        return self._notes[0] if self._notes else ""
 
 
 class _Coverage:
@@ -254,10 +267,10 @@ class _Coverage:
             gaps.append((start, size))
         return gaps
 
-    def count_gaps(self, next_slice: int) -> int:
-        """Slices below `next_slice` with no covered byte."""
-        gaps, expected = 0, 0
+    def gaps(self, next_slice: int) -> Iterator[int]:
+        """The slices below `next_slice` with no covered byte."""
+        expected = 0
         for first, after in self._ranges:
-            gaps += max(0, first[0] - expected)
+            yield from range(expected, first[0])
             expected = max(expected, after[0] + (1 if after[1] else 0))
-        return gaps + max(0, next_slice - expected)
+        yield from range(expected, next_slice)

@@ -43,7 +43,8 @@ class Starting:
         self.storage_words = (
             "This browser keeps what is saved here until it is cleared."
             if event.is_persistent
-            else "This browser may clear what is saved here when the device runs out of room."
+            else "This browser may clear what is saved here when the device runs out of room; "
+            "a private window clears it when it is closed."
         )
         self.has_booted = True
         self.failure_words = ""

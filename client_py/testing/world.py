@@ -143,11 +143,11 @@ class Tab:
 class World:
     """The disk, the locks, the channel and the server that all tabs share."""
 
-    def __init__(self, seed: int = 0, *, segment_bytes: int = 64 * 1024) -> None:
+    def __init__(self, seed: int = 0, *, segment_bytes: int = 64 * 1024, clock: VirtualClock | None = None) -> None:
         self.seed = seed
         self.segment_bytes = segment_bytes
         self.chance: Final = random.Random(seed)  # noqa: S311 - for tests alone
-        self.clock: Final = VirtualClock()
+        self.clock: Final = clock or VirtualClock()
         self.disk: Final = MemoryDisk()
         self.locks: Final = MemoryLockSpace()
         self.channel: Final = MemoryChannel()

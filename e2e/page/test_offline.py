@@ -131,8 +131,10 @@ def test_a_new_build_neither_takes_over_a_page_that_records_nor_takes_its_files_
     assert set(caches_of(page)) == {old, new}
     recorder.wait(lambda: recorder.count("slices-durable") > at_death + 20, "a new worker of the old build", 90)
     assert recorder.recording_id == recording_id
+    assert "new version" not in recorder.words, "nobody is asked to close a tab that records"
     recorder.stop()
     assert recorder.count("slices-durable") == recorder.count("slices-captured")
+    recorder.wait(lambda: "new version of Holdfast is here" in recorder.words, "the words about the next build")
 
     # And with the last page of the old build, its files go
     tab = page.context.new_page()
@@ -147,6 +149,19 @@ def test_a_new_build_neither_takes_over_a_page_that_records_nor_takes_its_files_
     after.wait(opens_as_the_next_build, "the next build")
     after.wait(lambda: recording_id in after.rows, "the recording in the list", READY_LIMIT_S)
     after.wait(lambda: set(caches_of(tab)) == {new}, "the old build to be forgotten")
+
+
+def test_a_reload_that_keeps_the_old_build_says_so_and_how_to_get_the_next(
+    page: Page, site: SiteServer, next_build: Path
+) -> None:
+    recorder = RecorderPage(page, site.url).open()
+    wait_for_offline_use(recorder)
+    assert "new version" not in recorder.words
+    site.folder = next_build
+    page.reload()
+    page.reload()
+    recorder.wait(lambda: "close every tab of this page" in recorder.words, "the words about the next build", 90)
+    assert workers_of_the_page(page)["waiting"] == "installed"
 
 
 def test_a_first_visit_keeps_its_files_though_nothing_stops_the_next_build_from_becoming_active(

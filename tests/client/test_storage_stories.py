@@ -2,7 +2,8 @@
 
 import asyncio
 
-from client_py.core.frames import FileKind, encode_file_header
+from client_py.core.frames import FileKind, Frame, encode_file_header, read_frames
+from client_py.core.journal import Sealed, decode_record
 from client_py.core.room import BALLAST_BYTES
 from client_py.testing.world import World
 from tests.client.stories import check_stored, everything_complete, story
@@ -197,7 +198,31 @@ async def test_a_damaged_slice_is_told_and_the_others_arrive(world: World) -> No
     await everything_complete(again)
     expected = b"".join(each.content for each in capture.slices[: capture.saved + 1] if each.slice_number != 1)
     assert world.server.content_of(capture.recording_id) == expected
-    assert "damaged" in again.view.recordings[0].problem
+    assert again.view.recordings[0].problem.startswith("1 of ")
+
+
+@story
+async def test_a_damaged_seal_record_loses_no_slice_and_the_person_is_told_so(world: World) -> None:
+    world.server.is_away = True
+    tab = world.open_tab()
+    capture = await tab.record(3.0)
+    await tab.kill()
+    name = "journal-1"
+    content = world.disk.folders[capture.recording_id][name].content
+    seals = [
+        frame
+        for frame in read_frames(f"{capture.recording_id}/{name}", bytes(content))
+        if isinstance(frame, Frame) and isinstance(decode_record(frame.body), Sealed)
+    ]
+    assert len(seals) >= 3
+    content[seals[1].offset + 5] ^= 0x40
+    world.server.is_away = False
+    again = world.open_tab()
+    view = await everything_complete(again)
+    stored = world.server.content_of(capture.recording_id)
+    assert stored.startswith(capture.saved_content) and capture.content.startswith(stored)
+    expected = "The notes about this recording were damaged on this device; no slice of it was lost by that."
+    assert view.recordings[0].problem == expected
 
 
 @story

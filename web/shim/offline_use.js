@@ -9,8 +9,9 @@ export const holdBuild = (build) => new Promise((resolve) => {
 });
 
 export class OfflineUse {
-  constructor(onChange) {
-    this.onChange = onChange;
+  // onChange("ready" or "not-ready"); onNextBuild() when a newer page waits until the last tab of this one is closed.
+  constructor(onChange, onNextBuild) {
+    Object.assign(this, { onChange, onNextBuild });
     this.isKept = null; // told by the worker before it starts Python
   }
 
@@ -20,7 +21,13 @@ export class OfflineUse {
     this.hasBegun = true;
     this.onChange("not-ready");
     if (!this.isKept || !navigator.serviceWorker) return;
-    navigator.serviceWorker.register(new URL("service_worker.js", document.baseURI)).catch(() => {});
+    const { serviceWorker } = navigator;
+    serviceWorker.register(new URL("service_worker.js", document.baseURI)).then((registration) => {
+      // Without a controller this page came from the network and is the newest itself.
+      const look = () => serviceWorker.controller && registration.waiting && this.onNextBuild();
+      registration.onupdatefound = () => (registration.installing.onstatechange = look);
+      look();
+    }, () => {});
     navigator.serviceWorker.ready.then(() => this.onChange("ready"));
   }
 }

@@ -127,8 +127,10 @@ export class Recorder {
       track.onunmute = () => this.#note(run, "unmuted", track.kind);
       track.onended = () => {
         this.#note(run, "track-ended", track.kind);
-        // With no track left the recorder stops by itself.
         if (run.stream.getTracks().some((other) => other.readyState === "live")) this.#setProblem("track-ended");
+        // With no track left it should stop by itself. Chromium's goes on in silence when the device or the permission
+        // was really taken away.
+        else if (recorder.state !== "inactive") recorder.stop();
       };
     }
   }

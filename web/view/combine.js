@@ -30,7 +30,9 @@ export function combine(state, recorder) {
   page.alarm = page.failure ? "" : alarm(state, recorder);
   page.isFileOffered = page.alarm !== "" && page.oldestUnsavedMs > UNSAVED_MS_CALM;
   [page.verdictKind, page.verdict] = verdict(page, view, recorder);
-  page.calm = page.isOnline ? (view?.server ?? "") : texts.offline;
+  const network = page.isOnline ? (view?.server ?? "") : texts.offline;
+  // Nobody is asked to close a tab that records.
+  page.calm = [network, state.isNextBuildHere && !held ? texts.nextBuild : ""].filter(Boolean).join(" ");
   page.earlier = earlier(view?.recordings ?? [], page.recordingId);
   [page.serverKind, page.serverWords] = server(page, view);
   return page;
