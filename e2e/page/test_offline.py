@@ -44,6 +44,17 @@ def workers_of_the_page(page: Page) -> dict[str, Any]:
     return read
 
 
+def look_for_the_next_build(page: Page) -> dict[str, Any]:
+    """Have the browser look, unless it has found one: an installation that failed on a busy machine is tried again."""
+    page.evaluate(
+        """async () => {
+            const registration = await navigator.serviceWorker.getRegistration();
+            if (!registration.installing && !registration.waiting) await registration.update().catch(() => {});
+        }"""
+    )
+    return workers_of_the_page(page)
+
+
 def build_name(site: SiteServer) -> str:
     return f"holdfast-{read_build(site.folder)['name']}"
 
@@ -120,8 +131,7 @@ def test_a_new_build_neither_takes_over_a_page_that_records_nor_takes_its_files_
     # When a new build is installed beside it, the server has nothing else any more, and its worker dies
     old, new = build_name(site), f"holdfast-{read_build(next_build)['name']}"
     site.folder = next_build
-    page.evaluate("navigator.serviceWorker.getRegistration().then((registration) => registration.update())")
-    recorder.wait(lambda: workers_of_the_page(page)["waiting"] == "installed", "the new build to wait")
+    recorder.wait(lambda: look_for_the_next_build(page)["waiting"] == "installed", "the new build to wait")
     site.is_away = True
     at_death = recorder.count("slices-durable")
     page.workers[0].evaluate("() => self.close()")
@@ -177,8 +187,7 @@ def test_a_first_visit_keeps_its_files_though_nothing_stops_the_next_build_from_
     # When the next build becomes active at once
     old, new = build_name(site), f"holdfast-{read_build(next_build)['name']}"
     site.folder = next_build
-    page.evaluate("navigator.serviceWorker.getRegistration().then((registration) => registration.update())")
-    recorder.wait(lambda: new in caches_of(page), "the new build to be installed")
+    recorder.wait(lambda: look_for_the_next_build(page) and new in caches_of(page), "the new build to be installed")
     recorder.wait(lambda: workers_of_the_page(page)["waiting"] is None, "the new build to be active")
     site.is_away = True
     page.context.new_cdp_session(page).send("Network.clearBrowserCache")  # nothing of it is left but what is kept
