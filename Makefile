@@ -9,7 +9,7 @@ python := .venv/bin/python
 # Where set-up puts node and npm on a machine that has none.
 export PATH := $(CURDIR)/.build/node/bin:$(PATH)
 
-.PHONY: help run dev test build check planted-bugs bench bench-audit bench-media bench-page kill-matrix load migrate db-shell lock clean
+.PHONY: help run dev test build check planted-bugs bench bench-audit bench-media bench-page kill-matrix stack-kills load migrate db-shell lock clean
 
 help: ## List these words
 	@echo 'Holdfast: a browser recorder that does not lose anything.'
@@ -61,6 +61,10 @@ bench-page: ## What recording costs: memory over half an hour of video, the work
 kill-matrix: ## All sixty deaths of the page (about ten minutes); writes their table into docs/RECOVERY.md
 	@$(setup) test page browser
 	@HOLDFAST_KILL_MATRIX=1 $(python) -m pytest -q e2e/test_kill_matrix.py
+
+stack-kills: ## SIGKILL of the real API, PostgreSQL, SeaweedFS and MinIO at every step, and every fault of a link; tables into docs/RECOVERY.md
+	@$(setup) test page
+	@HOLDFAST_STACK_KILLS=1 HOLDFAST_REQUIRE_MINIO=1 $(python) -m pytest -q tests/stack
 
 load: ## The assignment's load test on a fresh server, then the byte-level check (RATE=, DURATION=)
 	@$(setup) test page

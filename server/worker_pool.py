@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 _SETTLED_S: Final = 10.0
 _RESTART_DELAY_S_FIRST: Final = 0.25
 _RESTART_DELAY_S_MAX: Final = 10.0
+# What a worker runs.
+WORKER_MODULE = "server.worker_process"
 # So many in a row, and none ever served: the reason is the installation, not an accident.
 START_FAILURES_MAX: Final = 5
 
@@ -113,7 +115,7 @@ class WorkerPool:
                 process.send_signal(number)
 
     def _start(self, slot: _Slot) -> None:
-        command = [sys.executable, "-m", "server.worker_process", f"--parent={os.getpid()}"]
+        command = [sys.executable, "-m", WORKER_MODULE, f"--parent={os.getpid()}"]
         slot.process = subprocess.Popen(
             [*command, *(f"--listen={fd}" for fd in self._listen_fds)],
             env=self._environ,

@@ -68,6 +68,10 @@ class MinioProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL; its folder stays, and it can be entered again at the same address."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

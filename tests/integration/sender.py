@@ -14,7 +14,7 @@ from e2e.stores import Stores
 from protocol.wire import Receipt, RecordingRegistration
 from server.storage.keys import new_uuid7
 
-_ANSWER_S_MAX = 60
+ANSWER_S_MAX = 60.0
 
 
 def make_chunk(number: int, size: int = 20_000) -> bytes:
@@ -27,9 +27,9 @@ def chunk_headers(body: bytes) -> dict[str, str]:
     return {"content-digest": f"sha-256=:{b64encode(hashlib.sha256(body).digest()).decode()}:", "chunk-run": "0"}
 
 
-def open_client() -> httpx.Client:
+def open_client(timeout_s: float = ANSWER_S_MAX) -> httpx.Client:
     """A client for plain http on the loopback: no proxy, and no certificates to load at each call."""
-    return httpx.Client(timeout=_ANSWER_S_MAX, trust_env=False, verify=False)
+    return httpx.Client(timeout=timeout_s, trust_env=False, verify=False)
 
 
 class Sender:
@@ -56,15 +56,20 @@ class Sender:
         """The address of one chunk."""
         return f"{self.base_url}/api/recordings/{self.recording_id}/chunks/{chunk_index}"
 
-    def send(self, chunk_index: int, body: bytes) -> httpx.Response:
+    def send(self, chunk_index: int, body: bytes, timeout_s: float = ANSWER_S_MAX) -> httpx.Response:
         """One PUT; a receipt is kept. Raises `httpx.TransportError`."""
-        with open_client() as client:
+        with open_client(timeout_s) as client:
             answer = client.put(self.url_of(chunk_index), content=body, headers=chunk_headers(body))
         if answer.is_success:
             receipt = msgspec.json.decode(answer.content, type=Receipt)
             assert receipt.sha256 == hashlib.sha256(body).hexdigest()
             self.receipts[chunk_index] = (receipt, body)
         return answer
+
+    def delete(self) -> None:
+        """Delete the recording."""
+        with open_client() as client:
+            assert client.delete(f"{self.base_url}/api/recordings/{self.recording_id}").status_code == 204
 
     def ask(self, chunk_index: int) -> httpx.Response:
         """One GET of the chunk. Raises `httpx.TransportError`."""

@@ -24,7 +24,7 @@ _ROOT: Final = Path(__file__).resolve().parent.parent.parent
 _START_LIMIT_S: Final = 90  # generous: other tests share the cores
 _STOP_LIMIT_S: Final = 60
 _PROBE_S: Final = 5
-_WORKER_MARK: Final = "server.worker_process"
+_WORKER_MARK: Final = " --listen="
 
 
 def find_free_port() -> int:
@@ -53,11 +53,13 @@ class ServerProcess:
         arguments: Sequence[str] = (),
         port: int | None = None,
         log_path: Path | None = None,
+        module: str = "server.cli",
     ) -> None:
         self.data_dir = data_dir
         self.port = find_free_port() if port is None else port
         self.log_path = log_path or data_dir.with_name(f"{data_dir.name}.log")
         self._arguments = list(arguments)
+        self._module = module
         self._environ = {
             **own_environ(),
             "HOLDFAST_DATA_DIR": str(data_dir),
@@ -149,7 +151,7 @@ class ServerProcess:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         self._log = self.log_path.open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "server.cli", "serve", *self._arguments, *arguments],
+            [sys.executable, "-m", self._module, "serve", *self._arguments, *arguments],
             cwd=_ROOT,
             env=self._environ,
             stdin=subprocess.DEVNULL,

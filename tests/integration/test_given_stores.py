@@ -22,7 +22,7 @@ from server.storage.s3_client import create_bucket, make_client
 from tests.integration.processes import wait_until
 from tests.integration.sender import Sender, make_chunk, open_client
 from tests.integration.server_process import ServerProcess
-from tests.integration.server_stores import open_stores
+from tests.integration.server_stores import environ_of, open_stores
 
 
 @pytest.fixture(scope="module")
@@ -56,16 +56,6 @@ def make_bucket(services: EmbeddedServices, name: str) -> BucketSettings:
     bucket = replace(services.bucket, bucket=name)
     create_bucket(bucket)
     return bucket
-
-
-def environ_of(database_url: str, bucket: BucketSettings) -> dict[str, str]:
-    return {
-        "HOLDFAST_DATABASE_URL": database_url,
-        "HOLDFAST_S3_ENDPOINT": f"http://{bucket.endpoint}",
-        "HOLDFAST_S3_ACCESS_KEY": bucket.access_key,
-        "HOLDFAST_S3_SECRET_KEY": bucket.secret_key,
-        "HOLDFAST_S3_BUCKET": bucket.bucket,
-    }
 
 
 def wait_for_mismatch(server: ServerProcess) -> str:

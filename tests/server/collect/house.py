@@ -47,9 +47,10 @@ def bytes_of(part: Part, version: int = 0) -> bytes:
     return f"<{part[0]}/{part[1]}/{version}> ".encode() * 4
 
 
-def next_id() -> UUID:
+def next_id(made_before_s: int = 0) -> UUID:
     """An object's id: later ones are greater, as they are where milliseconds lie between them."""
-    return make_uuid7(time.time_ns() // 1_000_000 - 10_000_000 + next(_numbers), os.urandom(RANDOM_BYTES_OF_UUID7))
+    made_at_ms = time.time_ns() // 1_000_000 - 10_000_000 - made_before_s * 1_000 + next(_numbers)
+    return make_uuid7(made_at_ms, os.urandom(RANDOM_BYTES_OF_UUID7))
 
 
 class Clock:
@@ -125,11 +126,11 @@ class House:
         await Registrar(self.ledger, self.store).register(registration_of(recording_id))
         return recording_id
 
-    async def pack(self, *parts: Part, version: int = 0) -> NewObject:
-        """Store these chunks in one pack and acknowledge them; what is accepted is noted in `sent`."""
+    async def pack(self, *parts: Part, version: int = 0, made_before_s: int = 0) -> NewObject:
+        """Store these chunks in one pack, made so long ago, and acknowledge them; what is accepted is in `sent`."""
         made = [_packed(part, version) for part in parts]
         body, offsets = build_pack(made)
-        object_id = next_id()
+        object_id = next_id(made_before_s)
         stored = await self.put(PackKey(object_id).text, object_id, body)
         rows = [
             NewChunk(c.recording_id, c.chunk_index, 0, object_id, at, len(c.body), c.sha256, c.chunk_id)
@@ -192,7 +193,7 @@ class House:
 
     async def row(self, part: Part) -> StoredChunk:
         """The chunk's row."""
-        key = (_id_of(part), part[1])
+        key = (id_of(part), part[1])
         return (await self.ledger.find_rows([key]))[key]
 
     async def keys(self, prefix: str = "") -> list[str]:
@@ -212,14 +213,15 @@ class House:
         """Every chunk that was acknowledged and not deleted is given back byte by byte."""
         reader = Reader(self.ledger, self.store)
         for part, body in self.sent.items():
-            assert (await reader.read_chunk(_id_of(part), part[1]))[0] == body, part
+            assert (await reader.read_chunk(id_of(part), part[1]))[0] == body, part
 
 
-def _id_of(part: Part) -> UUID:
+def id_of(part: Part) -> UUID:
+    """The recording's id, or that of a loose chunk."""
     return part[0] if isinstance(part[0], UUID) else loose_recording_id(part[0])
 
 
 def _packed(part: Part, version: int) -> PackChunk:
     body = bytes_of(part, version)
     chunk_id = None if isinstance(part[0], UUID) else part[0]
-    return PackChunk(_id_of(part), part[1], 0, sha256(body).digest(), body, chunk_id)
+    return PackChunk(id_of(part), part[1], 0, sha256(body).digest(), body, chunk_id)

@@ -1,0 +1,161 @@
+"""A TCP proxy on one link of the stack that does to it what networks do: late, slow, reset, cut, half-open."""
+
+import asyncio
+import socket
+import struct
+import threading
+from collections.abc import Coroutine
+from enum import StrEnum
+from typing import Any, Final
+
+LATE_S: Final = 0.3
+SLOW_BYTES_PER_S: Final = 30_000
+# Less than a large chunk.
+CUT_AFTER_BYTES: Final = 40_000
+# A connection is reset when it has carried so many pieces.
+RESET_AFTER_PIECES: Final = 12
+_PIECE_BYTES: Final = 4_096
+# Of one connection, one way, under way in a late link.
+_PIECES_UNDER_WAY_MAX: Final = 256
+
+
+class Fault(StrEnum):
+    """What happens on the link, to the connections that are open too."""
+
+    NONE = "none"
+    LATE = "late"
+    SLOW = "slow"
+    RESET = "reset"
+    CUT = "cut"
+    HALF_OPEN = "half-open"
+
+
+class LinkGate:
+    """Listens on 127.0.0.1 and forwards to `host:port`; `fault` may change at any time, from any thread.
+
+    A connection that lost bytes in a half-open link never speaks again, also when the fault is gone.
+    """
+
+    def __init__(self, host: str, port: int, cut_after_bytes: int = CUT_AFTER_BYTES) -> None:
+        self.fault = Fault.NONE
+        self.cut_after_bytes = cut_after_bytes
+        self._upstream = (host, port)
+        self._line_is_free_at_s = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="link-gate", daemon=True)
+        self._thread.start()
+        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self.port: int = self._server.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        """Stop listening and end the thread."""
+
+        async def stop() -> None:
+            self._server.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+        self._run(stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def carry(self, size: int) -> None:
+        """Wait as long as a slow line takes for so many bytes; all connections share it."""
+        if self.fault is Fault.SLOW:
+            now_s = self._loop.time()
+            self._line_is_free_at_s = max(now_s, self._line_is_free_at_s) + size / SLOW_BYTES_PER_S
+            await asyncio.sleep(self._line_is_free_at_s - now_s)
+
+    def arrival_s(self) -> float:
+        """By the loop's clock, when what is handed over now arrives."""
+        return self._loop.time() + (LATE_S if self.fault is Fault.LATE else 0.0)
+
+    async def wait_for_arrival(self, arrival_s: float) -> None:
+        """Return then; bytes under way at the same time wait together."""
+        await asyncio.sleep(max(0.0, arrival_s - self._loop.time()))
+
+    def _run(self, work: "Coroutine[Any, Any, Any]") -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        upstream: asyncio.StreamWriter | None = None
+        try:
+            upstream_reader, upstream = await asyncio.open_connection(*self._upstream)
+            await _Link(self).run((reader, upstream), (upstream_reader, writer))
+        except (OSError, asyncio.CancelledError):
+            pass  # either side died, which is what a gate is for
+        finally:
+            self._tasks.discard(task)
+            for side in (writer, upstream):
+                if side is not None:
+                    _reset(side)
+
+
+_Way = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_Line = asyncio.Queue[tuple[float, bytes]]  # arrival and bytes; none at the end
+
+
+class _Link:
+    """One connection, both ways."""
+
+    def __init__(self, gate: LinkGate) -> None:
+        self._gate = gate
+        self._pieces = 0
+        self._carried = 0
+        self._is_deaf = False
+
+    async def run(self, *ways: _Way) -> None:
+        """Until either side ends, or the fault ends it."""
+        tasks: list[asyncio.Task[None]] = []
+        for reader, writer in ways:
+            line: _Line = asyncio.Queue(_PIECES_UNDER_WAY_MAX)
+            tasks += [asyncio.create_task(self._take(reader, line)), asyncio.create_task(self._deliver(line, writer))]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _take(self, reader: asyncio.StreamReader, line: "_Line") -> None:
+        piece = b"-"
+        while piece:
+            piece = await reader.read(_PIECE_BYTES)
+            await line.put((self._gate.arrival_s(), piece))
+        await asyncio.Event().wait()  # the end is delivered behind what is still under way
+
+    async def _deliver(self, line: "_Line", writer: asyncio.StreamWriter) -> None:
+        while True:
+            arrival_s, piece = await line.get()
+            await self._gate.wait_for_arrival(arrival_s)
+            await self._gate.carry(len(piece))
+            self._is_deaf = self._is_deaf or self._gate.fault is Fault.HALF_OPEN
+            if self._is_deaf:
+                continue  # the end of the connection, too
+            if not piece or self._has_had_enough(len(piece)):
+                return
+            writer.write(piece)
+            await writer.drain()
+
+    def _has_had_enough(self, size: int) -> bool:
+        """Whether the fault ends the connection now; what it carried before the fault does not count."""
+        fault = self._gate.fault
+        if fault is Fault.RESET:
+            self._pieces += 1
+        if fault is Fault.CUT:
+            self._carried += size
+        return self._pieces > RESET_AFTER_PIECES or self._carried > self._gate.cut_after_bytes
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End it with RST, as a machine does that knows nothing of the connection any more."""
+    raw = writer.get_extra_info("socket")
+    if raw is not None and raw.fileno() != -1:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
