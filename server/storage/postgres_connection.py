@@ -31,6 +31,11 @@ _STATEMENT_CUT_S: Final = STATEMENT_S + 1.0
 _LOCK_S: Final = 4.0
 # A client that died in mid-transaction must not hold its locks.
 _IDLE_IN_TRANSACTION_S: Final = 10.0
+# A link that goes silent between two messages of one packet leaves a transaction that is neither in a statement nor
+# idle: only this ends it, and until then nobody else stores the chunks whose rows it has locked. A rebuild's batch,
+# the longest transaction, takes a few seconds. PostgreSQL knows it from 17 on; an older one has the keepalives.
+_TRANSACTION_S: Final = 30.0
+_TRANSACTION_TIMEOUT_SINCE: Final = 170_000
 _POOL_WAIT_S: Final = 3.0
 _CONNECT_S: Final = 2
 # After this the pool gives an attempt up and the next caller starts a new one, so that an outage of an
@@ -43,6 +48,8 @@ _SETTLE_PAUSE_S: Final = 0.1
 _SELECT_XID: Final = "select pg_current_xact_id_if_assigned()::text"
 _SELECT_STATUS: Final = "select pg_xact_status(%s::text::xid8)"
 
+_SET_TRANSACTION_TIMEOUT: Final = "select set_config('transaction_timeout', %s, false)"
+
 _TRY_SESSION_LOCK: Final = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
 
 _SESSION_OPTIONS: Final = " ".join(
@@ -51,6 +58,9 @@ _SESSION_OPTIONS: Final = " ".join(
         "statement_timeout": int(STATEMENT_S * 1000),
         "lock_timeout": int(_LOCK_S * 1000),
         "idle_in_transaction_session_timeout": int(_IDLE_IN_TRANSACTION_S * 1000),
+        "tcp_keepalives_idle": 5,
+        "tcp_keepalives_interval": 2,
+        "tcp_keepalives_count": 3,
         "synchronous_commit": "on",
         "default_transaction_isolation": "read\\ committed",  # the statements repeat their premises under it
         "timezone": "UTC",
@@ -99,6 +109,7 @@ class PostgresConnections:
             # Each statement of this package is one of a few constants, so all are prepared at their first use.
             kwargs={"autocommit": True, "prepare_threshold": 0},
             name="ledger",
+            configure=_bound_transactions,
         )
 
     async def open(self) -> None:
@@ -205,6 +216,13 @@ class PostgresConnections:
                 return str((await _fetch(connection, _SELECT_STATUS, (xid,)))[0][0])
         except (psycopg.Error, OSError):
             return None
+
+
+async def _bound_transactions(connection: AsyncConnection) -> None:
+    """A new connection's transactions end in time, where its PostgreSQL can see to it."""
+    if connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE:
+        with _cut_after(_CONNECT_S, connection):
+            await connection.execute(_SET_TRANSACTION_TIMEOUT, (str(int(_TRANSACTION_S * 1000)),), prepare=False)
 
 
 async def _fetch(connection: AsyncConnection, query: LiteralString, params: Sequence[object] = ()) -> list[Row]:

@@ -15,8 +15,6 @@ CUT_AFTER_BYTES: Final = 40_000
 # A connection is reset when it has carried so many pieces.
 RESET_AFTER_PIECES: Final = 12
 _PIECE_BYTES: Final = 4_096
-# Of one connection, one way, under way in a late link.
-_PIECES_UNDER_WAY_MAX: Final = 256
 
 
 class Fault(StrEnum):
@@ -63,19 +61,13 @@ class LinkGate:
         self._loop.close()
 
     async def carry(self, size: int) -> None:
-        """Wait as long as a slow line takes for so many bytes; all connections share it."""
-        if self.fault is Fault.SLOW:
+        """Wait as long as the fault makes so many bytes take; all connections share a slow line."""
+        if self.fault is Fault.LATE:
+            await asyncio.sleep(LATE_S)
+        elif self.fault is Fault.SLOW:
             now_s = self._loop.time()
             self._line_is_free_at_s = max(now_s, self._line_is_free_at_s) + size / SLOW_BYTES_PER_S
             await asyncio.sleep(self._line_is_free_at_s - now_s)
-
-    def arrival_s(self) -> float:
-        """By the loop's clock, when what is handed over now arrives."""
-        return self._loop.time() + (LATE_S if self.fault is Fault.LATE else 0.0)
-
-    async def wait_for_arrival(self, arrival_s: float) -> None:
-        """Return then; bytes under way at the same time wait together."""
-        await asyncio.sleep(max(0.0, arrival_s - self._loop.time()))
 
     def _run(self, work: "Coroutine[Any, Any, Any]") -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
@@ -86,6 +78,8 @@ class LinkGate:
         self._tasks.add(task)
         upstream: asyncio.StreamWriter | None = None
         try:
+            if self.fault is Fault.HALF_OPEN:
+                await asyncio.Event().wait()  # nobody behind it hears of a new connection
             upstream_reader, upstream = await asyncio.open_connection(*self._upstream)
             await _Link(self).run((reader, upstream), (upstream_reader, writer))
         except (OSError, asyncio.CancelledError):
@@ -98,7 +92,6 @@ class LinkGate:
 
 
 _Way = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-_Line = asyncio.Queue[tuple[float, bytes]]  # arrival and bytes; none at the end
 
 
 class _Link:
@@ -112,10 +105,7 @@ class _Link:
 
     async def run(self, *ways: _Way) -> None:
         """Until either side ends, or the fault ends it."""
-        tasks: list[asyncio.Task[None]] = []
-        for reader, writer in ways:
-            line: _Line = asyncio.Queue(_PIECES_UNDER_WAY_MAX)
-            tasks += [asyncio.create_task(self._take(reader, line)), asyncio.create_task(self._deliver(line, writer))]
+        tasks = [asyncio.create_task(self._forward(*way)) for way in ways]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -123,25 +113,18 @@ class _Link:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _take(self, reader: asyncio.StreamReader, line: "_Line") -> None:
-        piece = b"-"
-        while piece:
-            piece = await reader.read(_PIECE_BYTES)
-            await line.put((self._gate.arrival_s(), piece))
-        await asyncio.Event().wait()  # the end is delivered behind what is still under way
-
-    async def _deliver(self, line: "_Line", writer: asyncio.StreamWriter) -> None:
-        while True:
-            arrival_s, piece = await line.get()
-            await self._gate.wait_for_arrival(arrival_s)
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while piece := await reader.read(_PIECE_BYTES):
             await self._gate.carry(len(piece))
             self._is_deaf = self._is_deaf or self._gate.fault is Fault.HALF_OPEN
             if self._is_deaf:
-                continue  # the end of the connection, too
-            if not piece or self._has_had_enough(len(piece)):
+                continue
+            if self._has_had_enough(len(piece)):
                 return
             writer.write(piece)
             await writer.drain()
+        if self._is_deaf or self._gate.fault is Fault.HALF_OPEN:
+            await asyncio.Event().wait()  # the other side does not hear of the end either
 
     def _has_had_enough(self, size: int) -> bool:
         """Whether the fault ends the connection now; what it carried before the fault does not count."""

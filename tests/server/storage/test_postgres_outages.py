@@ -1,6 +1,7 @@
 """Outages, deadlines and refusals of a real PostgreSQL, as the ledger's callers meet them."""
 
 import asyncio
+import select
 from collections.abc import AsyncIterator
 
 import psycopg
@@ -116,3 +117,29 @@ async def test_a_schema_changed_under_a_running_server_costs_one_call(
         except LedgerUnavailableError:
             failures += 1
     assert failures <= 1
+
+
+async def test_a_transaction_that_is_cut_off_in_the_middle_of_a_packet_lets_its_locks_go(
+    ledger: PostgresLedger, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_connection, "_TRANSACTION_S", 0.5)
+    cut_off = await PostgresLedger.open(database_url, pool_size=1)
+    await register(ledger)
+    # Given a row that is locked by a packet whose end never arrived
+    async with cut_off.connections._take() as connection:
+        link = connection.pgconn
+        link.enter_pipeline_mode()
+        for message in (b"begin", b"select from recordings for update"):
+            link.send_query_params(message, None)
+        link.send_flush_request()
+        link.flush()
+        # Then the database ends the transaction, which neither runs a statement nor is idle, by itself
+        try:
+            with pytest.raises(psycopg.OperationalError):
+                while select.select([link.socket], [], [], 20)[0]:
+                    link.consume_input()
+        finally:
+            link.finish()
+    async with asyncio.timeout(20):
+        await execute(database_url, "select from recordings for update")
+    await cut_off.close()
