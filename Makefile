@@ -9,7 +9,7 @@ python := .venv/bin/python
 # Where set-up puts node and npm on a machine that has none.
 export PATH := $(CURDIR)/.build/node/bin:$(PATH)
 
-.PHONY: help run dev test build check planted-bugs bench bench-audit bench-media bench-page kill-matrix stack-kills load migrate db-shell lock clean
+.PHONY: help run dev test build check planted-bugs bench bench-audit bench-media bench-page pictures kill-matrix stack-kills load migrate db-shell lock clean
 
 help: ## List these words
 	@echo 'Holdfast: a browser recorder that does not lose anything.'
@@ -50,13 +50,18 @@ bench-audit: ## A clean audit over a million chunks: time, memory, growth; then 
 	@$(setup) test
 	@$(python) -m loadtest.bench_audit
 
-bench-media: ## How long a finished file takes, in how much memory, and how soon its middle plays (MINUTES=)
+bench-media: ## How long a finished file takes, in how much memory, and how soon its middle plays (KIND=video, MINUTES=)
 	@$(setup) test
 	@$(python) -m loadtest.media_bench
 
 bench-page: ## What recording costs: memory over half an hour of video, the worker's processor share, slices' time to disk
 	@$(setup) test page browser
 	@$(python) -m pytest -q e2e/bench_page.py
+
+pictures: ## Take the README's pictures and its animation anew, from the stories in a real Chromium
+	@$(setup) test page browser
+	@HOLDFAST_SCREENSHOTS=.build/pictures $(python) -m pytest -q e2e/test_screenshots.py e2e/test_people.py e2e/test_ops.py
+	@$(python) -m scripts.make_pictures .build/pictures docs/images
 
 kill-matrix: ## All sixty deaths of the page (about ten minutes); writes their table into docs/RECOVERY.md
 	@$(setup) test page browser

@@ -1,7 +1,8 @@
 """`make bench-media`: how long a finished file takes, in how much memory, and how soon one hears its middle.
 
 Two recordings on one fresh server, a short one and a long one of the same kind: what grows with the
-length shows by itself. The media is a real codec's packets (Opus), written as a browser writes them.
+length shows by itself. The media is real codecs' packets (Opus; with KIND=video also VP8 of a camera's rate),
+written as a browser writes them.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +36,10 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 MINUTES_SHORT: Final = 10
 MINUTES_DEFAULT: Final = 120
 SECONDS_A_CHUNK: Final = 2  # as a browser seals them
+KINDS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "audio": ("audio/webm;codecs=opus", {}),
+    "video": ("video/webm;codecs=vp8,opus", {"video": "libvpx", "size": 320, "bits_per_s": 1_000_000}),
+}
 _SENDERS: Final = 4
 _SAMPLE_S: Final = 0.1
 _MADE_S_MAX: Final = 1_800
@@ -86,28 +92,29 @@ class Measured:
     seeks_s: list[float]
 
 
-def measure(served: Served, minutes: int) -> Measured:
+def measure(served: Served, kind: str, minutes: int) -> Measured:
     """Send a recording of so many minutes, complete it, and look at what is made of it. Raises `LoadError`."""
+    mime_type, shape = KINDS[kind]
     with httpx.Client(base_url=served.url, timeout=120, trust_env=False) as client:
-        path, byte_count, manifest = _send(client, minutes)
+        path, byte_count, manifest = _send(client, mime_type, record_in_pieces(minutes * 60, **shape))
         watch = MemoryWatch(served.pid)
         watch.start()
-        _complete(client, path, manifest)
+        _complete(client, path, mime_type, manifest)
         started_s = time.perf_counter()
         media = _wait_until_made(client, path)
         made_s = time.perf_counter() - started_s
         memory = watch.finish()
-        seeks_s = [_seek(f"{served.url}{path}/media", share * minutes * 60) for share in _SEEK_SHARES]
+        seeks_s = [_seek(f"{served.url}{path}/media", kind, share * minutes * 60) for share in _SEEK_SHARES]
     return Measured(
         minutes, byte_count, len(manifest), made_s, abs(media["duration_s"] - minutes * 60), memory, seeks_s
     )
 
 
-def _send(client: httpx.Client, minutes: int) -> tuple[str, int, list[dict[str, Any]]]:
+def _send(client: httpx.Client, mime_type: str, pieces: Iterator[bytes]) -> tuple[str, int, list[dict[str, Any]]]:
     recording_id = str(new_uuid7())
     path = f"/api/recordings/{recording_id}"
     started_at = f"{datetime.now(UTC):%FT%TZ}"
-    registration = {"recording_id": recording_id, "mime_type": "audio/webm;codecs=opus", "started_at": started_at}
+    registration = {"recording_id": recording_id, "mime_type": mime_type, "started_at": started_at}
     _demand(client.post("/api/recordings", json=registration), 201)
 
     def put(numbered: tuple[int, bytes]) -> dict[str, Any]:
@@ -117,11 +124,12 @@ def _send(client: httpx.Client, minutes: int) -> tuple[str, int, list[dict[str, 
         _demand(client.put(f"{path}/chunks/{index}", content=body, headers=headers), 201)
         return {"run": 0, "chunk_index": index, "size": len(body), "sha256": digest.hexdigest()}
 
-    pieces = (piece for piece in record_in_pieces(minutes * 60) if piece)
-    bodies = [b"".join(some) for some in _in_groups(pieces)]
+    bodies = enumerate(b"".join(some) for some in _in_groups(piece for piece in pieces if piece))
+    manifest: list[dict[str, Any]] = []
     with ThreadPoolExecutor(_SENDERS) as threads:
-        manifest = list(threads.map(put, enumerate(bodies)))
-    return path, sum(map(len, bodies)), manifest
+        while some := list(islice(bodies, _SENDERS * 8)):  # never the whole recording in memory
+            manifest += threads.map(put, some)
+    return path, sum(entry["size"] for entry in manifest), manifest
 
 
 def _in_groups(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
@@ -135,8 +143,8 @@ def _in_groups(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield group
 
 
-def _complete(client: httpx.Client, path: str, manifest: list[dict[str, Any]]) -> None:
-    body = {"runs": [{"run": 0, "mime_type": "audio/webm;codecs=opus"}], "chunks": manifest, "ended": "stopped"}
+def _complete(client: httpx.Client, path: str, mime_type: str, manifest: list[dict[str, Any]]) -> None:
+    body = {"runs": [{"run": 0, "mime_type": mime_type}], "chunks": manifest, "ended": "stopped"}
     while (answer := client.post(f"{path}/complete", json=body)).status_code == 202:
         pass
     _demand(answer, 200)
@@ -154,15 +162,15 @@ def _wait_until_made(client: httpx.Client, path: str) -> dict[str, Any]:
     raise LoadError(f"nothing was made within {_MADE_S_MAX} s")
 
 
-def _seek(url: str, at_s: float) -> float:
-    """Seconds until a player that opens the address has decoded sound from there. Raises `LoadError`."""
+def _seek(url: str, kind: str, at_s: float) -> float:
+    """Seconds until a player that opens the address has decoded sound, or a picture, from there. Raises `LoadError`."""
     started_s = time.perf_counter()
     with av.open(url, "r") as container:
         container.seek(int(at_s * 1_000_000))
-        frame = next(container.decode(audio=0))
+        frame = next(container.decode(video=0) if kind == "video" else container.decode(audio=0))
     took_s = time.perf_counter() - started_s
     if frame.time is None or not at_s - 10 < frame.time <= at_s + 1:
-        raise LoadError(f"asked for {at_s:.0f} s and heard {frame.time}")
+        raise LoadError(f"asked for {at_s:.0f} s and got {frame.time}")
     return took_s
 
 
@@ -171,9 +179,10 @@ def _demand(answer: httpx.Response, status: int) -> None:
         raise LoadError(f"{answer.request.method} {answer.url.path}: {answer.status_code} {answer.text[:300]}")
 
 
-def format_result(results: list[Measured]) -> str:
+def format_result(kind: str, results: list[Measured]) -> str:
     """The result as a page that says how to get it again."""
-    again = f"again: `make bench-media MINUTES={results[-1].minutes}`"
+    again = f"again: `make bench-media KIND={kind} MINUTES={results[-1].minutes}`"
+    what = "Sound (Opus)" if kind == "audio" else "Pictures (VP8 of noise, 320 by 320, 2.4 Mbit/s) and sound (Opus)"
     head = "\n".join(f"- {line}" for line in [*describe_machine(), again])
     rows = "".join(
         f"| {r.minutes} min, {r.byte_count / 1e6:.0f} MB, {r.chunk_count} chunks | {r.made_s:.1f} s"
@@ -183,10 +192,10 @@ def format_result(results: list[Measured]) -> str:
     )
     return (
         f"# Finished files\n\n{head}\n\n"
-        "Sound (Opus) in WebM as a browser writes it, sent in chunks of 2 s. From the certificate to the seekable\n"
-        "file with its waveform; the largest resident memory of the child and of an API process meanwhile; the\n"
-        "longest of four seeks, each from opening the address to decoded sound; how far the file's duration is\n"
-        "from the sound's.\n\n"
+        f"{what} in WebM as a browser writes it, sent in chunks of 2 s. From the certificate to the seekable\n"
+        "file with what belongs to it; the largest resident memory of the child and of an API process meanwhile; the\n"
+        "longest of four seeks, each from opening the address to what is decoded there; how far the file's\n"
+        "duration is from the recording's.\n\n"
         "| recording | made in | child | API process | seek | duration off by |\n|---|---|---|---|---|---|\n" + rows
     )
 
@@ -195,6 +204,10 @@ def main() -> int:
     """Measure both and write the page; 0 unless something could not be measured."""
     port = int(os.environ.get("HOLDFAST_PORT") or "3000")
     minutes = int(os.environ.get("MINUTES") or MINUTES_DEFAULT)
+    kind = os.environ.get("KIND") or "audio"
+    if kind not in KINDS:
+        print(f"bench-media: KIND is {kind!r}; expected {' or '.join(KINDS)}", file=sys.stderr)
+        return 1
     (ROOT / ".build").mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-media-", dir=ROOT / ".build"))
     results: list[Measured] = []
@@ -202,12 +215,12 @@ def main() -> int:
         with serve(folder, port) as served:
             for length in sorted({min(MINUTES_SHORT, minutes), minutes}):
                 print(f"bench-media: {length} minutes ...", flush=True)
-                results.append(measure(served, length))
+                results.append(measure(served, kind, length))
     except LoadError as error:
         print(f"bench-media: {error}\nbench-media: logs are in {folder.relative_to(ROOT)}", file=sys.stderr)
         return 1
     shutil.rmtree(folder)
-    text = format_result(results)
+    text = format_result(kind, results)
     result = ROOT / "loadtest" / "results" / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}-bench-media.md"
     result.parent.mkdir(exist_ok=True)
     result.write_text(text)

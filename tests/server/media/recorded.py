@@ -1,5 +1,6 @@
 """WebM as a browser's MediaRecorder writes it: live, without duration or index, so that nothing in it can be sought."""
 
+import hashlib
 import math
 from array import array
 from collections.abc import Iterator
@@ -43,8 +44,10 @@ def record(seconds: float = 3.0, *, video: str = "", audio: str = "libopus", siz
     return b"".join(record_in_pieces(seconds, video=video, audio=audio, size=size))
 
 
-def record_in_pieces(seconds: float, *, video: str = "", audio: str = "libopus", size: int = 64) -> Iterator[bytes]:
-    """The same bytes, as they come: about a second each."""
+def record_in_pieces(
+    seconds: float, *, video: str = "", audio: str = "libopus", size: int = 64, bits_per_s: int = 0
+) -> Iterator[bytes]:
+    """The same bytes, as they come: about a second each. With `bits_per_s` the pictures are noise."""
     sink = LiveSink()
     with av.open(sink, "w", format="webm", options={"live": "1", "cluster_time_limit": "1000"}) as output:
         streams: list[tuple[Any, list[tuple[bytes, bool]], int, int]] = []
@@ -54,7 +57,7 @@ def record_in_pieces(seconds: float, *, video: str = "", audio: str = "libopus",
         if video:
             pictures: Any = output.add_stream(video, rate=_FRAMES_PER_S)
             pictures.width, pictures.height, pictures.pix_fmt = size, size, "yuv420p"
-            streams.append((pictures, encode_pictures(video, size), 1, _FRAMES_PER_S))
+            streams.append((pictures, encode_pictures(video, size, bits_per_s), 1, _FRAMES_PER_S))
         for second in range(math.ceil(seconds)):
             for stream, packets, step, rate in streams:
                 count = round(min(1.0, seconds - second) * rate / step)
@@ -89,19 +92,23 @@ def encode_tone(encoder: str) -> list[tuple[bytes, bool]]:
 
 
 @cache
-def encode_pictures(encoder: str, size: int) -> list[tuple[bytes, bool]]:
-    """Packets of plain pictures that get brighter; the first is a key frame."""
+def encode_pictures(encoder: str, size: int, bits_per_s: int = 0) -> list[tuple[bytes, bool]]:
+    """Packets of plain pictures that get brighter, or of noise; the first is a key frame."""
     context: Any = av.CodecContext.create(encoder, "w")
     context.width = context.height = size
     context.pix_fmt, context.time_base = "yuv420p", Fraction(1, _FRAMES_PER_S)
     context.framerate = Fraction(_FRAMES_PER_S)
     context.thread_count = 1
+    if bits_per_s:
+        context.bit_rate = bits_per_s
     context.options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
     packets = []
     for number in range(_ENCODED_S * _FRAMES_PER_S):
         frame = VideoFrame(size, size, "yuv420p")
         for plane in frame.planes:
-            plane.update(bytes([40 + 8 * number]) * plane.buffer_size)
+            grey = bytes([40 + 8 * number]) * plane.buffer_size
+            noise = hashlib.shake_128(grey[:1]).digest(plane.buffer_size) if bits_per_s else grey
+            plane.update(noise)
         frame.pts, frame.time_base = number, Fraction(1, _FRAMES_PER_S)
         packets.extend(context.encode(frame))
     return [(bytes(packet), packet.is_keyframe) for packet in packets]
