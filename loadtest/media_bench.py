@@ -193,7 +193,8 @@ def format_result(kind: str, results: list[Measured]) -> str:
     return (
         f"# Finished files\n\n{head}\n\n"
         f"{what} in WebM as a browser writes it, sent in chunks of 2 s.\n"
-        "From the certificate to the seekable file with what belongs to it; the largest resident memory of the child and of an API process meanwhile; the\n"
+        "From the certificate to the seekable file with what belongs to it;"
+        " the largest resident memory of the child and of an API process meanwhile; the\n"
         "longest of four seeks, each from opening the address to what is decoded there; how far the file's\n"
         "duration is from the recording's.\n\n"
         "| recording | made in | child | API process | seek | duration off by |\n|---|---|---|---|---|---|\n" + rows
