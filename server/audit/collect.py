@@ -24,18 +24,19 @@ from uuid import UUID
 from msgspec import Struct, structs
 
 from server.audit.prefixes import clear_prefixes
-from server.audit.repack import Repacker, group_for_merge
+from server.audit.repack import PACK_BYTES_MAX, PACK_CHUNKS_MAX, Repacker, group_for_merge
 from server.audit.waste import Inspection, Inspector
 from server.recordings.describing import ConfirmInstallation
 from server.storage.blob_store import BlobStore
 from server.storage.collect_ledger import CollectLedger
-from server.storage.keys import new_uuid7
+from server.storage.keys import PackKey, new_uuid7
 from server.storage.ledger import LIST_ROWS_MAX, Ledger, StoredObject
 
 _log = logging.getLogger(__name__)
 
-# A quarter of what one pack takes: merged ones leave this class, so a byte is copied few times.
-SMALL_PACK_BYTES: Final = 1024 * 1024
+# A quarter of what one pack takes, in bytes and in chunks: merged ones leave this class, so a byte is copied few times.
+SMALL_PACK_BYTES: Final = PACK_BYTES_MAX // 4
+SMALL_PACK_CHUNKS: Final = PACK_CHUNKS_MAX // 4
 
 Item = TypeVar("Item")
 Cursor = TypeVar("Cursor")
@@ -136,8 +137,14 @@ class Collector:
 
     async def _merge(self, report: CollectReport, repacker: Repacker) -> None:
         after_key = ""
+        # Not what this pass writes, also where the ledger's day is ahead of this machine's.
+        before_key = PackKey(self._new_object_id()).text
         while page := await self._collected.list_small_packs(
-            after_key=after_key, size_below=SMALL_PACK_BYTES, limit=LIST_ROWS_MAX
+            after_key=after_key,
+            before_key=before_key,
+            size_below=SMALL_PACK_BYTES,
+            entries_below=SMALL_PACK_CHUNKS,
+            limit=LIST_ROWS_MAX,
         ):
             after_key = page[-1].key
             for _day, packs in groupby(page, key=lambda held: held.key.rpartition("/")[0]):

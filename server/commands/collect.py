@@ -17,8 +17,8 @@ from server.storage.postgres_ledger import PostgresLedger
 
 _DESCRIPTION = """\
 One pass of collect: objects that nothing needs any more leave the bucket, packs with waste are rewritten,
-small packs of days that are over become large ones. The server does the same on its schedule; both at once
-do no harm. What a pass unlinks is deleted by a pass at least HOLDFAST_GRACE_S later.
+small packs of days that are over become large ones. No server does it by itself: run it daily. Two at once do
+no harm. What a pass unlinks is deleted by a pass at least HOLDFAST_GRACE_S later.
 Exit code 1: it could not be done, or objects were left alone that somebody should look at."""
 
 # Left alone for a reason that heals by itself, or that the audit repairs.

@@ -34,8 +34,13 @@ class CollectLedger(Protocol):
         """`stored` objects with `has_waste`, in order of object_id."""
         ...
 
-    async def list_small_packs(self, *, after_key: str, size_below: int, limit: int) -> list[StoredObject]:
-        """`stored` packs of days that are over (UTC), smaller than that and without `has_waste`, in order of keys."""
+    async def list_small_packs(
+        self, *, after_key: str, before_key: str, size_below: int, entries_below: int, limit: int
+    ) -> list[StoredObject]:
+        """`stored` packs of days that are over (UTC) without `has_waste`, in order of keys, both bounds left out.
+
+        They are smaller than `size_below` bytes and hold fewer than `entries_below` chunks, where that is known.
+        """
         ...
 
     async def find_states(self, recording_ids: Sequence[UUID]) -> dict[UUID, RecordingState]:

@@ -26,14 +26,17 @@ class MemoryCollectLedger:
         rows = [row.stored for row in self._ledger.objects.values() if row.has_waste]
         return [held for held in self._above(rows, after) if held.state is ObjectState.STORED][:limit]
 
-    async def list_small_packs(self, *, after_key: str, size_below: int, limit: int) -> list[StoredObject]:
+    async def list_small_packs(
+        self, *, after_key: str, before_key: str, size_below: int, entries_below: int, limit: int
+    ) -> list[StoredObject]:
         check_page_limit(limit)
         today = f"{PACKS_PREFIX}{self._ledger.now():%Y/%m/%d}"
         found = [
             row.stored
             for row in self._ledger.objects.values()
-            if max(after_key, PACKS_PREFIX) < row.stored.key < today
+            if max(after_key, PACKS_PREFIX) < row.stored.key < min(before_key, today)
             and row.stored.size < size_below
+            and (row.entry_count or 0) < entries_below
             and row.stored.state is ObjectState.STORED
             and not row.has_waste
         ]

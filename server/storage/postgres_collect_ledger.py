@@ -29,8 +29,8 @@ _LIST_WASTE: Final = f"""
 # Keys of packs begin with their day, so a range of keys is a range of days.
 _LIST_SMALL_PACKS: Final = f"""
     select {OBJECT_COLUMNS} from objects
-    where key > greatest(%s, 'packs/') and key < 'packs/' || to_char(now() at time zone 'utc', 'YYYY/MM/DD')
-        and size < %s and state = 'stored' and not has_waste
+    where key > greatest(%s, 'packs/') and key < least(%s, 'packs/' || to_char(now() at time zone 'utc', 'YYYY/MM/DD'))
+        and size < %s and coalesce(entry_count, 0) < %s and state = 'stored' and not has_waste
     order by key limit %s
 """  # noqa: S608 - constants only
 _SELECT_STATES: Final = "select recording_id, state from recordings where recording_id = any(%s::uuid[])"
@@ -106,9 +106,12 @@ class PostgresCollectLedger:
         check_page_limit(limit)
         return [_read_object(row) for row in await self._connections.fetch(_LIST_WASTE, (after or _FIRST, limit))]
 
-    async def list_small_packs(self, *, after_key: str, size_below: int, limit: int) -> list[StoredObject]:
+    async def list_small_packs(
+        self, *, after_key: str, before_key: str, size_below: int, entries_below: int, limit: int
+    ) -> list[StoredObject]:
         check_page_limit(limit)
-        rows = await self._connections.fetch(_LIST_SMALL_PACKS, (after_key, size_below, limit))
+        bounds = (after_key, before_key, size_below, entries_below, limit)
+        rows = await self._connections.fetch(_LIST_SMALL_PACKS, bounds)
         return [_read_object(row) for row in rows]
 
     async def find_states(self, recording_ids: Sequence[UUID]) -> dict[UUID, RecordingState]:

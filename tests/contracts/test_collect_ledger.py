@@ -176,10 +176,21 @@ async def test_small_packs_of_days_that_are_over_are_listed_in_order(ledger: Led
     ]
     for index, stored in enumerate(packs):
         await ledger.acknowledge([stored], [chunk_of(index, stored)])
+    of_many = pack("2026/01/03", 5, 10)
+    await ledger.acknowledge([of_many], [chunk_of(index, of_many) for index in (4, 5, 6)])
     await ledger.mark_wanted(packs[0].object_id, [await row_of(ledger, 0)], FindingKind.MISMATCHED)
-    listed = await collected.list_small_packs(after_key="", size_below=1_000, limit=10)
-    assert [held.object_id for held in listed] == [packs[1].object_id], "neither large, nor wasted, nor of today"
-    assert await collected.list_small_packs(after_key=listed[-1].key, size_below=1_000, limit=10) == []
+
+    async def small(after_key: str = "", before_key: str = "packs/9", entries_below: int = 3) -> list[UUID]:
+        listed = await collected.list_small_packs(
+            after_key=after_key, before_key=before_key, size_below=1_000, entries_below=entries_below, limit=10
+        )
+        return [held.object_id for held in listed]
+
+    one = packs[1]
+    assert await small() == [one.object_id], "neither large, nor of many chunks, nor wasted, nor of today"
+    assert await small(entries_below=4) == [one.object_id, of_many.object_id]
+    assert await small(before_key="packs/99991", entries_below=4) == [one.object_id, of_many.object_id], "nor of today"
+    assert await small(before_key=one.key) == await small(after_key=one.key) == []
 
 
 async def test_deleted_recordings_are_listed_until_their_prefixes_were_found_empty(

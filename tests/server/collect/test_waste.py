@@ -207,6 +207,18 @@ async def test_small_packs_of_a_day_become_one(memory: House, clock: Clock) -> N
     assert (await memory.collect()).packs_written == 0, "one alone is not written again"
 
 
+async def test_packs_full_of_tiny_chunks_are_merged_once(memory: House, clock: Clock) -> None:
+    for pack in range(9):
+        await memory.pack(*((f"{pack}-{number}", 0) for number in range(500)))
+    clock.now = datetime.now(UTC) + timedelta(days=1)
+    first = await memory.collect()
+    assert (first.rewritten, first.packs_written) == (9, 2), "eight make a full pack, though few bytes; one is left"
+    for _day in range(2):
+        clock.advance(86_400)
+        assert (await memory.collect()).packs_written == 0
+    await memory.check_all_is_served()
+
+
 async def test_packs_of_today_are_not_merged(memory: House, clock: Clock) -> None:
     recording_id = await memory.register()
     clock.now = datetime.now(UTC)
