@@ -11,9 +11,12 @@ from server.storage.ledger import Ledger
 from server.storage.memory_blob_store import MemoryBlobStore
 from server.storage.memory_collect_ledger import MemoryCollectLedger
 from server.storage.memory_ledger import MemoryLedger
+from server.storage.memory_rebuild_ledger import MemoryRebuildLedger
 from server.storage.minio_blob_store import MinioBlobStore
 from server.storage.postgres_collect_ledger import PostgresCollectLedger
 from server.storage.postgres_ledger import PostgresLedger
+from server.storage.postgres_rebuild_ledger import PostgresRebuildLedger
+from server.storage.rebuild_ledger import RebuildLedger
 from tests.conftest import fresh_bucket
 from tests.contracts.minio_process import MinioProcess, find_minio
 
@@ -59,3 +62,12 @@ def collected(ledger: Ledger) -> CollectLedger:
         return MemoryCollectLedger(ledger)
     assert isinstance(ledger, PostgresLedger)
     return PostgresCollectLedger(ledger.connections)
+
+
+@pytest.fixture
+def rebuilt(ledger: Ledger) -> RebuildLedger:
+    """What a rebuild needs beside, over the same ledger."""
+    if isinstance(ledger, MemoryLedger):
+        return MemoryRebuildLedger(ledger)
+    assert isinstance(ledger, PostgresLedger)
+    return PostgresRebuildLedger(ledger.connections)
