@@ -2,14 +2,12 @@
 
 import asyncio
 import time
-from hashlib import sha256
 from typing import Final
 
 from server.ingest.voids import store_void
 from server.storage.bucket_settings import BucketSettings
-from server.storage.ledger import NewChunk
-from tests.server.collect.house import House, Part, bytes_of
-from tests.server.rebuild.burnt import Burnt
+from tests.server.collect.house import Part, row_of_own
+from tests.server.rebuild.burnt import Burnt, furnish
 from tests.stack.audits import audit_twice
 from tests.stack.halting import AFTER, BEFORE, Halt
 from tests.stack.outcomes import Outcome, describe_repairs
@@ -57,28 +55,15 @@ def run_cell(services: Services, step: str, victim: Victim) -> Outcome:
 
 
 async def _furnish(url: str, bucket: BucketSettings) -> dict[Part, bytes]:
-    """Recordings that share packs: one certified, one deleted, one with a voided loser; and loose chunks."""
+    """What every rebuild is shown, and a recording with a voided loser."""
     async with open_house(url, bucket) as house:
         await Burnt(house, house).settle()
-        one, two, gone = await house.register(), await house.register(), await house.register()
-        await house.pack((one, 0), (two, 0), (gone, 0), ("loose-1", 0))
-        await house.pack((one, 1), ("loose-2", 0))
-        await house.own((one, 2))
-        await house.own((two, 1))
-        await house.own((gone, 1))
-        await _lose_a_race(house, (two, 1))
-        await house.complete(one, 3)
-        await house.delete(gone)
+        await furnish(house)
+        part = (await house.register(), 0)
+        await house.own(part)
+        loser = await house.own(part, version=1)
+        await store_void(house.store, loser.object_id, [row_of_own(part, loser, 1)])
         return house.sent
-
-
-async def _lose_a_race(house: House, part: Part) -> None:
-    recording_id, index = part
-    assert not isinstance(recording_id, str)
-    loser = await house.own(part, version=1)
-    body = bytes_of(part, 1)
-    row = NewChunk(recording_id, index, 0, loser.object_id, 0, len(body), sha256(body).digest())
-    await store_void(house.store, loser.object_id, [row])
 
 
 async def _check_equal(url: str, rebuilt_url: str, bucket: BucketSettings, sent: dict[Part, bytes]) -> None:

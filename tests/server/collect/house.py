@@ -53,6 +53,14 @@ def next_id(made_before_s: int = 0) -> UUID:
     return make_uuid7(made_at_ms, os.urandom(RANDOM_BYTES_OF_UUID7))
 
 
+def row_of_own(part: Part, stored: NewObject, version: int = 0) -> NewChunk:
+    """The chunk as an object of its own holds it."""
+    recording_id, index = part
+    assert isinstance(recording_id, UUID)
+    body = bytes_of(part, version)
+    return NewChunk(recording_id, index, 0, stored.object_id, 0, len(body), sha256(body).digest())
+
+
 class Clock:
     """The time of a store in memory."""
 
@@ -142,11 +150,7 @@ class House:
     async def own(self, part: Part, version: int = 0) -> NewObject:
         """Store this chunk as an object of its own and acknowledge it."""
         stored = await self.put_own(part, version)
-        recording_id, index = part
-        assert isinstance(recording_id, UUID)
-        body = bytes_of(part, version)
-        row = NewChunk(recording_id, index, 0, stored.object_id, 0, len(body), sha256(body).digest())
-        await self.acknowledge(stored, [row], [part], version)
+        await self.acknowledge(stored, [row_of_own(part, stored, version)], [part], version)
         return stored
 
     async def put_own(self, part: Part, version: int = 0) -> NewObject:

@@ -9,8 +9,22 @@ from protocol.states import RecordingState
 from server.audit.rebuild import OnProgress, RebuildReport
 from server.audit.rebuild_parts import build_rebuilder
 from server.installation import establish_installation
+from server.recordings.registration import Registrar
 from server.storage.ledger import LIST_ROWS_MAX
 from tests.server.collect.house import House
+
+
+async def furnish(house: House) -> None:
+    """Two recordings that share packs, one certified, one renamed, one deleted, and loose chunks."""
+    one, two, gone = await house.register(), await house.register(), await house.register()
+    await house.pack((one, 0), (two, 0), (gone, 0), ("loose-1", 0))
+    await house.pack((one, 1), ("loose-2", 0))
+    await house.own((one, 2))
+    await house.own((two, 1))
+    await house.own((gone, 1))
+    await Registrar(house.ledger, house.store).rename(two, "the newer title")
+    await house.complete(one, 3)
+    await house.delete(gone)
 
 
 @dataclass

@@ -1,41 +1,16 @@
 """I8: an empty ledger and the bucket give the ledger back, and nothing that lost or was deleted comes with it."""
 
-from hashlib import sha256
-
 import pytest
 
 from protocol.states import ChunkState, FindingKind, RecordingState
 from server.audit.rebuild import RebuildRefusedError, RebuildReport
 from server.ingest.voids import store_void
 from server.installation import compare_installation
-from server.recordings.registration import Registrar
 from server.storage.audit_ledger import FindingFilter
 from server.storage.keys import InstallationKey, TombstoneKey, new_uuid7
-from server.storage.ledger import NewChunk, NewObject
 from server.storage.memory_ledger import MemoryLedger
-from tests.server.collect.house import House, Part, bytes_of
-from tests.server.rebuild.burnt import Burnt
-
-
-def chunk_of(part: Part, stored: NewObject, version: int = 0) -> NewChunk:
-    """The chunk as an object of its own holds it."""
-    recording_id, index = part
-    assert not isinstance(recording_id, str)
-    body = bytes_of(part, version)
-    return NewChunk(recording_id, index, 0, stored.object_id, 0, len(body), sha256(body).digest())
-
-
-async def furnish(house: House) -> None:
-    """Two recordings that share packs, one certified, one renamed, one deleted, and loose chunks."""
-    one, two, gone = await house.register(), await house.register(), await house.register()
-    await house.pack((one, 0), (two, 0), (gone, 0), ("loose-1", 0))
-    await house.pack((one, 1), ("loose-2", 0))
-    await house.own((one, 2))
-    await house.own((two, 1))
-    await house.own((gone, 1))
-    await Registrar(house.ledger, house.store).rename(two, "the newer title")
-    await house.complete(one, 3)
-    await house.delete(gone)
+from tests.server.collect.house import bytes_of, row_of_own
+from tests.server.rebuild.burnt import Burnt, furnish
 
 
 async def test_i8_the_ledger_comes_back_from_the_bucket_alone(burnt: Burnt) -> None:
@@ -77,7 +52,7 @@ async def test_a_voided_loser_never_wins(burnt: Burnt) -> None:
     await burnt.before.own((recording_id, 0))
     for void_id in (None, new_uuid7()):
         loser = await burnt.before.own((recording_id, 0), version=1)
-        await store_void(burnt.before.store, loser.object_id, [chunk_of((recording_id, 0), loser, 1)], void_id)
+        await store_void(burnt.before.store, loser.object_id, [row_of_own((recording_id, 0), loser, 1)], void_id)
     report = await burnt.rebuild()
     await burnt.check_equal()
     assert (report.voided, report.disputed) == (2, 0)
