@@ -5,11 +5,11 @@ body has passed", "the server has answered, the browser has not heard it"), whic
 """
 
 import asyncio
-import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
+
+from e2e.tcp_gate import Line, TcpGate, until_either_ends
 
 PORTAL_PAGE = b"<!doctype html><title>Welcome to Hotel Wi-Fi</title><p>Please log in."
 
@@ -51,8 +51,8 @@ def drop_api(request: Request) -> Bend:
     return Bend.DROP if request.path.startswith("/api/") else Bend.PASS
 
 
-class NetworkGate:
-    """Listens on a port that the system chose and forwards to `upstream_port`, both on 127.0.0.1."""
+class NetworkGate(TcpGate):
+    """Forwards to `upstream_port` on 127.0.0.1."""
 
     def __init__(self, upstream_port: int) -> None:
         self.upstream_port = upstream_port
@@ -60,15 +60,10 @@ class NetworkGate:
         self.bent: list[tuple[Bend, Request]] = []  # every request that was not passed, in order
         self.passed: list[Request] = []
         self.bytes_per_s: int | None = None  # of all connections together, each way; None: as fast as it goes
-        self._free_at_s = {"up": 0.0, "down": 0.0}  # when the line has carried what it was given, by its loop's clock
+        self._lines = {"up": Line(), "down": Line()}
         self._is_away = False
         self._clients: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="network-gate", daemon=True)
-        self._thread.start()
-        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        super().__init__("network-gate")
 
     def away(self) -> None:
         """Every connection dies, and every new one at once, until `back`. The port stays ours meanwhile."""
@@ -90,9 +85,7 @@ class NetworkGate:
     async def carry(self, way: str, size: int) -> None:
         """Wait as long as the line takes for so many bytes, behind those it was given before."""
         if self.bytes_per_s is not None:
-            now_s = self._loop.time()
-            self._free_at_s[way] = max(now_s, self._free_at_s[way]) + size / self.bytes_per_s
-            await asyncio.sleep(self._free_at_s[way] - now_s)
+            await self._lines[way].carry(size, self.bytes_per_s)
 
     def cut(self) -> None:
         """Every connection that is open now dies."""
@@ -101,45 +94,20 @@ class NetworkGate:
             for client in list(self._clients):
                 client.transport.abort()
 
-        self._run(abort_all())
+        self.run(abort_all())
 
-    def close(self) -> None:
-        """Stop listening and end the thread."""
-
-        async def stop() -> None:
-            self._server.close()
-            for client in list(self._clients):
-                client.transport.abort()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-        self._run(stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def _run(self, work: "Coroutine[Any, Any, Any]") -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
-
-    async def _serve(self, client_reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        self._clients.add(client)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients.add(writer)
         upstream: asyncio.StreamWriter | None = None
         try:
             if self._is_away:
                 return
             upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", self.upstream_port)
-            connection = _Connection(self, client_reader, client, upstream_reader, upstream)
+            connection = _Connection(self, reader, writer, upstream_reader, upstream)
             await connection.run()
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # either side died, which is what a gate is for
         finally:
-            self._clients.discard(client)
-            self._tasks.discard(task)
-            client.transport.abort()
+            self._clients.discard(writer)
+            writer.transport.abort()
             if upstream is not None:
                 upstream.transport.abort()
 
@@ -164,14 +132,7 @@ class _Connection:
 
     async def run(self) -> None:
         """Until either side ends."""
-        requests = asyncio.ensure_future(self._forward_requests())
-        answers = asyncio.ensure_future(self._forward_answers())
-        try:
-            await asyncio.wait((requests, answers), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for half in (requests, answers):
-                half.cancel()
-            await asyncio.gather(requests, answers, return_exceptions=True)
+        await until_either_ends(self._forward_requests(), self._forward_answers())
 
     async def _forward_requests(self) -> None:
         while True:

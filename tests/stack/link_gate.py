@@ -3,10 +3,10 @@
 import asyncio
 import socket
 import struct
-import threading
-from collections.abc import Coroutine
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
+
+from e2e.tcp_gate import Line, TcpGate, until_either_ends
 
 LATE_S: Final = 0.3
 SLOW_BYTES_PER_S: Final = 30_000
@@ -28,8 +28,8 @@ class Fault(StrEnum):
     HALF_OPEN = "half-open"
 
 
-class LinkGate:
-    """Listens on 127.0.0.1 and forwards to `host:port`; `fault` may change at any time, from any thread.
+class LinkGate(TcpGate):
+    """Forwards to `host:port`; `fault` may change at any time, from any thread.
 
     A connection that lost bytes in a half-open link never speaks again, also when the fault is gone.
     """
@@ -38,54 +38,24 @@ class LinkGate:
         self.fault = Fault.NONE
         self.cut_after_bytes = cut_after_bytes
         self._upstream = (host, port)
-        self._line_is_free_at_s = 0.0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="link-gate", daemon=True)
-        self._thread.start()
-        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.port: int = self._server.sockets[0].getsockname()[1]
-
-    def close(self) -> None:
-        """Stop listening and end the thread."""
-
-        async def stop() -> None:
-            self._server.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-        self._run(stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._line = Line()
+        super().__init__("link-gate")
 
     async def carry(self, size: int) -> None:
         """Wait as long as the fault makes so many bytes take; all connections share a slow line."""
         if self.fault is Fault.LATE:
             await asyncio.sleep(LATE_S)
         elif self.fault is Fault.SLOW:
-            now_s = self._loop.time()
-            self._line_is_free_at_s = max(now_s, self._line_is_free_at_s) + size / SLOW_BYTES_PER_S
-            await asyncio.sleep(self._line_is_free_at_s - now_s)
+            await self._line.carry(size, SLOW_BYTES_PER_S)
 
-    def _run(self, work: "Coroutine[Any, Any, Any]") -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream: asyncio.StreamWriter | None = None
         try:
             if self.fault is Fault.HALF_OPEN:
                 await asyncio.Event().wait()  # nobody behind it hears of a new connection
             upstream_reader, upstream = await asyncio.open_connection(*self._upstream)
             await _Link(self).run((reader, upstream), (upstream_reader, writer))
-        except (OSError, asyncio.CancelledError):
-            pass  # either side died, which is what a gate is for
         finally:
-            self._tasks.discard(task)
             for side in (writer, upstream):
                 if side is not None:
                     _reset(side)
@@ -105,13 +75,7 @@ class _Link:
 
     async def run(self, *ways: _Way) -> None:
         """Until either side ends, or the fault ends it."""
-        tasks = [asyncio.create_task(self._forward(*way)) for way in ways]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await until_either_ends(*(self._forward(*way) for way in ways))
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while piece := await reader.read(_PIECE_BYTES):
