@@ -2,7 +2,8 @@
 
 Rules kept here: every wait has a named deadline (I6), synchronous_commit is on whatever the database's
 default (I2), and a COMMIT that got no answer is settled by the transaction's own id, never by looking
-for its rows.
+for its rows. The id alone would lie after a crash: PostgreSQL gives one whose records it had not flushed
+to another transaction, whose outcome it then tells (docs/decisions/0014).
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from typing import Any, Final, LiteralString
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
 from server.storage.ledger import LedgerUnavailableError, LedgerUnsettledError
@@ -46,9 +48,14 @@ SETTLE_S: Final = 5.0
 _SETTLE_PAUSE_S: Final = 0.1
 
 _SELECT_XID: Final = "select pg_current_xact_id_if_assigned()::text"
-_SELECT_STATUS: Final = "select pg_xact_status(%s::text::xid8)"
+# Every statistic begins anew after an end by crash, and only then or by hand; a start after an orderly stop keeps it.
+# No connection outlives a crash, so the mark of one is good for its life.
+_SELECT_CRASH_MARK: Final = "select stats_reset::text from pg_stat_bgwriter"
+_SELECT_STATUS: Final = "select pg_xact_status(%s::text::xid8), stats_reset::text from pg_stat_bgwriter"
 
 _SET_TRANSACTION_TIMEOUT: Final = "select set_config('transaction_timeout', %s, false)"
+
+_SINCE_CRASH: Final = "committed, but it crashed meanwhile and may have given the number to another"
 
 _TRY_SESSION_LOCK: Final = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
 
@@ -68,10 +75,16 @@ _SESSION_OPTIONS: Final = " ".join(
 )
 
 
+class Connection(AsyncConnection[TupleRow]):
+    """One whose `crash_mark` says between which two crashes of the database it was opened."""
+
+    crash_mark: str | None = None
+
+
 class Transaction:
     """A transaction. Set `xid` where a statement already told it; the commit asks for it otherwise."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.xid: str | None = None
         self._has_begun = False
@@ -101,6 +114,7 @@ class PostgresConnections:
         )
         self._pool = AsyncConnectionPool(
             self._conninfo,
+            connection_class=Connection,
             min_size=size,
             max_size=size,
             open=False,
@@ -109,7 +123,7 @@ class PostgresConnections:
             # Each statement of this package is one of a few constants, so all are prepared at their first use.
             kwargs={"autocommit": True, "prepare_threshold": 0},
             name="ledger",
-            configure=_bound_transactions,
+            configure=_prepare,
         )
 
     async def open(self) -> None:
@@ -160,7 +174,7 @@ class PostgresConnections:
             yield bool(rows[0][0])
 
     @asynccontextmanager
-    async def _take(self) -> AsyncIterator[AsyncConnection]:
+    async def _take(self) -> AsyncIterator[Connection]:
         is_stale = False
         try:
             async with self._pool.connection() as connection:
@@ -184,45 +198,50 @@ class PostgresConnections:
         except (psycopg.Error, OSError) as error:
             if not connection.broken or transaction.xid is None:
                 raise  # the database answered that it did not commit, or there was nothing to commit
-            await self._settle(transaction.xid, error)
+            await self._settle(transaction.xid, connection.crash_mark, error)
         else:
             if cursor.statusmessage != "COMMIT":
                 raise LedgerUnavailableError(f"the database answered {cursor.statusmessage} to COMMIT")
 
-    async def _settle(self, xid: str, cause: BaseException) -> None:
+    async def _settle(self, xid: str, crash_mark: str | None, cause: BaseException) -> None:
         """Return when transaction `xid` is committed; raise otherwise.
 
-        While it is in progress, the dead connection's backend is still at its COMMIT: wait.
+        While it is in progress, the dead connection's backend is still at its COMMIT: wait. `crash_mark` is that
+        connection's: after a crash the number may be another transaction's, so that only `aborted` is sure.
         """
         now = asyncio.get_running_loop().time
         deadline = now() + SETTLE_S
         while True:
-            status = await self._ask_status(xid)
-            if status == "committed":
+            status, mark = await self._ask_status(xid)
+            if status == "committed" and mark == crash_mark:
                 return
             if status == "aborted":
                 raise LedgerUnavailableError("COMMIT got no answer; the transaction was rolled back") from cause
-            if now() >= deadline:
+            if now() >= deadline or status == "committed":
                 raise LedgerUnsettledError(
                     f"COMMIT got no answer and the database did not tell within {SETTLE_S:.0f} s what became of "
-                    f"transaction {xid} ({status or 'no answer'}); the same call again settles it"
+                    f"transaction {xid} ({_SINCE_CRASH if status == 'committed' else status or 'no answer'}); "
+                    "the same call again settles it"
                 ) from cause
             await asyncio.sleep(_SETTLE_PAUSE_S)
 
-    async def _ask_status(self, xid: str) -> str | None:
-        """The status on a connection of its own; None where the database could not be asked."""
+    async def _ask_status(self, xid: str) -> tuple[str | None, str | None]:
+        """The status and the crash mark on a connection of its own; None where the database could not be asked."""
         try:
             async with await AsyncConnection.connect(self._conninfo, autocommit=True) as connection:
-                return str((await _fetch(connection, _SELECT_STATUS, (xid,)))[0][0])
+                status, mark = (await _fetch(connection, _SELECT_STATUS, (xid,)))[0]
+                return status, mark
         except (psycopg.Error, OSError):
-            return None
+            return None, None
 
 
-async def _bound_transactions(connection: AsyncConnection) -> None:
-    """A new connection's transactions end in time, where its PostgreSQL can see to it."""
-    if connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE:
-        with _cut_after(_CONNECT_S, connection):
+async def _prepare(connection: Connection) -> None:
+    """A new connection's transactions end in time, where its PostgreSQL can see to it, and its mark is known."""
+    with _cut_after(_CONNECT_S, connection):
+        if connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE:
             await connection.execute(_SET_TRANSACTION_TIMEOUT, (str(int(_TRANSACTION_S * 1000)),), prepare=False)
+        cursor = await connection.execute(_SELECT_CRASH_MARK, prepare=False)
+        ((connection.crash_mark,),) = await cursor.fetchall()
 
 
 async def _fetch(connection: AsyncConnection, query: LiteralString, params: Sequence[object] = ()) -> list[Row]:

@@ -1,12 +1,18 @@
 """A COMMIT without an answer is settled by the transaction's own id, against a real PostgreSQL behind a proxy."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
+import psycopg
 import pytest
 
+from server.embedded import EmbeddedServices
 from server.storage import postgres_connection
 from server.storage.ledger import Acknowledged, LedgerUnavailableError, LedgerUnsettledError
+from server.storage.migrations import apply_migrations
 from server.storage.postgres_ledger import PostgresLedger
 from tests.contracts.ledger_values import chunk_of, object_of, recording_id_of, register, store
 from tests.server.storage.postgres_proxy import Fate, PostgresProxy, proxy_before
@@ -119,3 +125,58 @@ async def test_every_writing_call_is_settled(
             await ledger.delete_recording(recording_id, b"tombstone")
     found = await ledger.find_recording(recording_id)
     assert found is not None and (found.state == "deleted") is is_gone
+
+
+@pytest.fixture
+def lazy_database(tmp_path: Path) -> Iterator[EmbeddedServices]:
+    """A PostgreSQL of its own that leaves what nobody waits for unflushed as long as it can."""
+    with EmbeddedServices(tmp_path, wants_bucket=False, on_progress=lambda _: None) as services:
+        apply_migrations(services.database_url)
+        with psycopg.connect(services.superuser_url, autocommit=True) as direct:
+            direct.execute("alter system set wal_writer_delay = '10s'")
+            direct.execute("select pg_reload_conf()")
+        yield services
+
+
+async def test_a_transaction_that_a_crash_took_is_not_taken_for_the_one_that_got_its_number(
+    lazy_database: EmbeddedServices,
+) -> None:
+    url = lazy_database.database_url
+    async with proxy_before(url) as proxy:
+        ledger = await PostgresLedger.open(proxy.url, pool_size=1)
+        await register(ledger)
+        # Given a transaction that has written its rows and not yet heard of its COMMIT
+        proxy.fate = Fate.HOLD
+        acknowledging = asyncio.create_task(store(ledger, 1))
+        await proxy.held.wait()
+        with psycopg.connect(lazy_database.superuser_url, autocommit=True) as direct:
+            (pid, number) = direct.execute(
+                "select pid, backend_xid::text from pg_stat_activity where backend_xid is not null"
+            ).fetchall()[0]
+
+        # When the database crashes, and the next transaction gets its number and commits
+        os.kill(pid, signal.SIGKILL)
+        taken = await asyncio.to_thread(take_a_number, lazy_database.superuser_url)
+        assert taken == number, "the crash must have lost every record of the first"
+
+        # Then nothing is acknowledged, and the same call again is right
+        with pytest.raises(LedgerUnsettledError, match="the same call again settles it"):
+            await acknowledging
+        assert await held_indexes(url) == set()
+        (outcome,) = await store(ledger, 1)
+        assert isinstance(outcome, Acknowledged) and outcome.is_new
+        assert await held_indexes(url) == {0}
+        proxy.release.set()
+        await ledger.close()
+
+
+def take_a_number(url: str) -> str:
+    """The number of a transaction that commits as soon as the database is back."""
+    while True:
+        try:
+            with psycopg.connect(url, autocommit=True) as direct:
+                row = direct.execute("select pg_current_xact_id()::text").fetchone()
+                assert row is not None
+                return str(row[0])
+        except psycopg.OperationalError:
+            continue
