@@ -57,6 +57,8 @@ def test_the_operator_sees_receipts_as_they_come_and_that_nothing_is_at_risk(
     assert len(checks) >= 4
     assert set(checks) == {"ok"}
     expect(page.locator("#charts figure")).to_have_count(4)
+    page.get_by_test_id("run-collect").click()
+    expect(page.get_by_test_id("last-collect")).to_contain_text("Ended", timeout=30_000)
     save_picture(page, "ops")
 
 

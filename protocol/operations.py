@@ -1,14 +1,16 @@
-"""What an operator is told: reports of audits and scrubs, and findings. Bodies of the wire, like protocol/wire.py."""
+"""What an operator is told: reports of audits, scrubs and collects, and findings. Bodies of the wire, like wire.py."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from protocol.states import FindingKind, PassStanding
+from protocol.states import FindingKind, HeldBack, PassStanding
 
 _Time = Annotated[datetime, Meta(tz=True)]
+# Left alone for a reason that heals by itself, or that the audit repairs.
+_HEALS: Final = frozenset({HeldBack.PINNED, HeldBack.LOST})
 
 
 class AuditReport(Struct, frozen=True, kw_only=True):
@@ -61,6 +63,36 @@ class ScrubReport(Struct, frozen=True, kw_only=True):
     def is_harmed(self) -> bool:
         """Whether bytes were lost or damaged."""
         return bool(self.missing or self.mismatched)
+
+
+class CollectReport(Struct, frozen=True, kw_only=True):
+    """`POST /api/collect`, `GET /api/collect`: the last whole pass, and how far the one under way is.
+
+    `held_back` counts objects by the reason for which they were left alone (`HeldBack`).
+    """
+
+    standing: PassStanding
+    examined: int = 0  # objects that were read
+    rewritten: int = 0  # objects whose live chunks were copied
+    packs_written: int = 0
+    chunks_moved: int = 0
+    unlinked: int = 0  # objects that a later pass deletes
+    deleted: int = 0  # objects
+    bytes_deleted: int = 0
+    documents_deleted: int = 0  # of deleted recordings
+    late_objects: int = 0  # of deleted recordings, stored after the deletion
+    erased: int = 0  # deleted recordings of which nothing but the tombstone is left
+    held_back: dict[str, int] = {}
+    duration_s: float = 0.0
+    began_at: _Time | None = None
+    ended_at: _Time | None = None
+    examined_so_far: int = 0  # by the one under way
+    deleted_so_far: int = 0  # by the one under way
+
+    @property
+    def is_harmed(self) -> bool:
+        """Whether objects were left alone that somebody should look at."""
+        return bool(set(self.held_back) - _HEALS)
 
 
 class Finding(Struct, frozen=True, kw_only=True):

@@ -72,3 +72,13 @@ class FindingKind(StrEnum):
     STALLED = "stalled"  # an open recording whose client has not been heard of for a named time
     UNRECOVERABLE = "unrecoverable"  # lost bytes that nobody can be expected to send again
     FOREIGN = "foreign"  # an object that no server of this kind makes; never touched
+
+
+class HeldBack(StrEnum):
+    """Why collect left an object alone."""
+
+    PINNED = "pinned"  # a row that points to it is wanted or disputed: what is there may be all there is
+    LOST = "lost"  # rows point to it and the bucket has no such object: the audit's work
+    DAMAGED = "damaged"  # bytes of it fail their digest; they are asked for again
+    UNREADABLE = "unreadable"  # nothing points to it and it does not say any more what it holds
+    UNDECIDED = "undecided"  # an entry may be needed: it has no row, or its row's own copy cannot be read

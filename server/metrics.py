@@ -110,14 +110,14 @@ class Metrics:
         )
         self._pass_age = Gauge(
             "holdfast_pass_age_seconds",
-            "Since the last whole audit or scrub.",
+            "Since the last whole audit, scrub or collect.",
             ["pass"],
             registry=registry,
             multiprocess_mode="livemostrecent",
         )
         self._pass_seconds = Gauge(
             "holdfast_pass_duration_seconds",
-            "How long the last whole audit or scrub worked.",
+            "How long the last whole audit, scrub or collect worked.",
             ["pass"],
             registry=registry,
             multiprocess_mode="livemostrecent",

@@ -34,6 +34,7 @@ from server.recordings.verification import Verifier
 from server.settings import Settings
 from server.storage.audit_ledger import AuditLedger
 from server.storage.blob_store import BlobStore
+from server.storage.collect_ledger import CollectLedger
 from server.storage.ledger import Ledger
 from server.storage.measured_blob_store import MeasuredBlobStore
 from server.storage.measured_ledger import MeasuredLedger
@@ -41,6 +42,7 @@ from server.storage.media_ledger import MediaLedger
 from server.storage.minio_blob_store import MinioBlobStore
 from server.storage.ops_ledger import OpsLedger
 from server.storage.postgres_audit_ledger import PostgresAuditLedger
+from server.storage.postgres_collect_ledger import PostgresCollectLedger
 from server.storage.postgres_connection import COMMIT_S
 from server.storage.postgres_ledger import PostgresLedger
 from server.storage.postgres_media_ledger import PostgresMediaLedger
@@ -89,6 +91,7 @@ def build_parts(
     media_ledger: MediaLedger,
     ops_ledger: OpsLedger,
     audit_ledger: AuditLedger,
+    collect_ledger: CollectLedger,
     store: BlobStore,
     metrics: Metrics,
     stop_worker: Callable[[], None] = stop_worker,
@@ -98,7 +101,7 @@ def build_parts(
     waiting = Waiting(bytes_max=settings.bytes_waiting_max, chunks_max=settings.chunks_waiting_max)
     sightings = Sightings(audit_ledger)
     verifier = Verifier(ledger, store, confirm_installation=installation.confirm, note_sighting=sightings.note)
-    audit = build_audit_parts(settings, ledger, audit_ledger, store, installation.confirm)
+    audit = build_audit_parts(settings, ledger, audit_ledger, collect_ledger, store, installation.confirm)
     reader = Reader(ledger, store, confirm_installation=installation.confirm)
     shelf = Shelf(ledger, media_ledger, store, reader, confirm_installation=installation.confirm)
     readiness = Readiness(ledger, store, installation, waiting, settings.data_dir)
@@ -158,6 +161,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
             PostgresMediaLedger(ledger.connections),
             PostgresOpsLedger(ledger.connections),
             PostgresAuditLedger(ledger.connections),
+            PostgresCollectLedger(ledger.connections),
             store,
             metrics,
         )

@@ -83,6 +83,7 @@ SETTINGS: Final = (
     Setting("HOLDFAST_GRACE_S", seconds(60, 7 * 86_400), "900", "age below which an audit touches no object"),
     Setting("HOLDFAST_AUDIT_EVERY_S", seconds(0, 90 * 86_400), "3600", "from one audit's end to the next; 0: none"),
     Setting("HOLDFAST_SCRUB_EVERY_S", seconds(0, 365 * 86_400), "604800", "from one scrub's end to the next; 0: none"),
+    Setting("HOLDFAST_COLLECT_EVERY_S", seconds(0, 90 * 86_400), "3600", "from one collect's end to the next; 0: none"),
     Setting(
         "HOLDFAST_SCRUB_BYTES_PER_S",
         whole_number(0, 1024 * _MIB),
@@ -126,6 +127,7 @@ class Settings:
     grace_s: float
     audit_every_s: float
     scrub_every_s: float
+    collect_every_s: float
     scrub_bytes_per_s: int
     stalled_after_s: float
     unrecoverable_after_s: float
@@ -170,6 +172,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         grace_s=values["HOLDFAST_GRACE_S"],
         audit_every_s=values["HOLDFAST_AUDIT_EVERY_S"],
         scrub_every_s=values["HOLDFAST_SCRUB_EVERY_S"],
+        collect_every_s=values["HOLDFAST_COLLECT_EVERY_S"],
         scrub_bytes_per_s=values["HOLDFAST_SCRUB_BYTES_PER_S"],
         stalled_after_s=values["HOLDFAST_STALLED_AFTER_S"],
         unrecoverable_after_s=values["HOLDFAST_UNRECOVERABLE_AFTER_S"],

@@ -11,7 +11,8 @@ One pass, in an order in which nothing that it unlinks is also deleted by it:
 A copy is made in four steps: read the old object and check every digest, PUT the new pack under a key of
 its own, read it back whole and check again, and only then move the rows, in one transaction that moves
 exactly those that still are as they were read. A crash leaves a pack that nobody points to (the audit
-finds it, a later collect removes it), or rows that have moved; never a row without its bytes.
+finds it, a later collect removes it), or rows that have moved; never a row without its bytes. A pass
+that died begins again with step 1: what is done needs nothing more.
 """
 
 import logging
@@ -21,6 +22,7 @@ from itertools import groupby
 from typing import Final, TypeVar
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct, structs
 
 from server.audit.prefixes import clear_prefixes
@@ -42,8 +44,8 @@ Item = TypeVar("Item")
 Cursor = TypeVar("Cursor")
 
 
-class CollectReport(Struct, kw_only=True):
-    """What one pass did. `held_back` counts objects by the reason for which they were left alone."""
+class CollectTally(Struct, kw_only=True):
+    """What one pass did so far. `held_back` counts objects by the reason for which they were left alone."""
 
     examined: int = 0
     rewritten: int = 0
@@ -59,6 +61,17 @@ class CollectReport(Struct, kw_only=True):
     duration_s: float = 0.0
 
 
+OnCollected = Callable[[CollectTally], None]
+
+
+def read_collect_tally(progress: str) -> CollectTally:
+    """What a pass that died had done; what it left alone is looked at again."""
+    try:
+        return structs.replace(msgspec.json.decode(progress, type=CollectTally), held_back={})
+    except msgspec.MsgspecError:
+        return CollectTally()
+
+
 class Collector:
     """Runs passes. `grace_s` is far beyond every deadline of ingest, in seconds."""
 
@@ -71,7 +84,7 @@ class Collector:
         *,
         grace_s: float,
         new_object_id: Callable[[], UUID] = new_uuid7,
-        on_progress: Callable[[CollectReport], None] = lambda _: None,
+        on_progress: OnCollected = lambda _: None,
     ) -> None:
         self._ledger = ledger
         self._collected = collected
@@ -82,10 +95,13 @@ class Collector:
         self._new_object_id = new_object_id
         self._on_progress = on_progress
 
-    async def collect(self) -> CollectReport:
-        """One whole pass. Raises `Refusal` (store-mismatch), `BlobStoreError`, `LedgerError`; the next one goes on."""
+    async def collect(self, died: CollectTally | None = None) -> CollectTally:
+        """One whole pass; counts go on from one that died.
+
+        Raises `Refusal` (store-mismatch), `BlobStoreError`, `LedgerError`; the next one goes on.
+        """
+        report = died or CollectTally()
         began_s = time.monotonic()
-        report = CollectReport(held_back={})
         # 1 confirm
         await self._confirm_installation()
         # 2 delete
@@ -101,7 +117,7 @@ class Collector:
         _log.info("collected", extra=structs.asdict(report))
         return report
 
-    async def _delete(self, report: CollectReport) -> None:
+    async def _delete(self, report: CollectTally) -> None:
         async for held in _pages(
             lambda after: self._collected.claim_deletions(grace_s=self._grace_s, after=after, limit=LIST_ROWS_MAX),
             lambda held: held.object_id,
@@ -112,7 +128,7 @@ class Collector:
                 report.bytes_deleted += held.size
                 self._on_progress(report)
 
-    async def _clear_prefixes(self, report: CollectReport) -> None:
+    async def _clear_prefixes(self, report: CollectTally) -> None:
         async for recording_id in _pages(
             lambda after: self._collected.list_unerased(grace_s=self._grace_s, after=after, limit=LIST_ROWS_MAX),
             lambda recording_id: recording_id,
@@ -124,7 +140,7 @@ class Collector:
                 await self._collected.mark_erased(recording_id)
                 report.erased += 1
 
-    async def _rewrite(self, report: CollectReport, repacker: Repacker) -> None:
+    async def _rewrite(self, report: CollectTally, repacker: Repacker) -> None:
         async for held in _pages(
             lambda after: self._collected.list_waste(after=after, limit=LIST_ROWS_MAX), lambda held: held.object_id
         ):
@@ -135,7 +151,7 @@ class Collector:
                 await self._take(report, repacker, found)
         await self._finish_pack(report, repacker)
 
-    async def _merge(self, report: CollectReport, repacker: Repacker) -> None:
+    async def _merge(self, report: CollectTally, repacker: Repacker) -> None:
         after_key = ""
         # Not what this pass writes, also where the ledger's day is ahead of this machine's.
         before_key = PackKey(self._new_object_id()).text
@@ -155,7 +171,7 @@ class Collector:
                             await self._take(report, repacker, found)
                     await self._finish_pack(report, repacker)
 
-    async def _inspect(self, report: CollectReport, held: StoredObject) -> Inspection | None:
+    async def _inspect(self, report: CollectTally, held: StoredObject) -> Inspection | None:
         """What was found, None where the object is left alone."""
         found = await self._inspector.inspect(held)
         report.examined += 1
@@ -167,7 +183,7 @@ class Collector:
         _log.info("object left alone", extra={"key": held.key, "why": why})
         return None
 
-    async def _take(self, report: CollectReport, repacker: Repacker, found: Inspection) -> None:
+    async def _take(self, report: CollectTally, repacker: Repacker, found: Inspection) -> None:
         """Out where nothing of it is live, else into the pack that is being made."""
         if not found.live:
             report.unlinked += await self._collected.unlink(found.held.object_id)
@@ -176,7 +192,7 @@ class Collector:
             await self._finish_pack(report, repacker)
         repacker.add(found)
 
-    async def _finish_pack(self, report: CollectReport, repacker: Repacker) -> None:
+    async def _finish_pack(self, report: CollectTally, repacker: Repacker) -> None:
         done = await repacker.finish()
         report.rewritten += done.source_count
         report.packs_written += done.is_written

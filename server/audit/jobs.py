@@ -1,4 +1,4 @@
-"""Audit and scrub as jobs: from the progress that was saved to the report that is kept."""
+"""Audit, scrub and collect as jobs: from the progress that was saved to the report that is kept."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,16 +7,18 @@ from typing import Final, Protocol
 
 import msgspec
 
-from protocol.operations import AuditReport, ScrubReport
+from protocol.operations import AuditReport, CollectReport, ScrubReport
 from protocol.states import PassStanding
 from server.audit.auditor import Auditor
+from server.audit.collect import Collector, CollectTally, OnCollected, read_collect_tally
 from server.audit.scrubber import Scrubber, ScrubTally, read_scrub_tally
 from server.audit.tally import Tally, read_tally, write_tally
 from server.storage.audit_ledger import AuditLedger, PassState
 
 AUDIT: Final = "audit"
 SCRUB: Final = "scrub"
-OnProgress = Callable[[str, Tally], None]
+COLLECT: Final = "collect"
+OnProgress = Callable[[str, Tally | CollectTally], None]
 
 
 class Job(Protocol):
@@ -82,6 +84,21 @@ class ScrubJob:
         return msgspec.json.encode(report).decode()
 
 
+@dataclass(frozen=True, slots=True)
+class CollectJob:
+    """See server/audit/collect.py. One collector a pass, which tells its progress."""
+
+    make_collector: Callable[[OnCollected], Collector]
+    every_s: float
+    kind: str = COLLECT
+
+    async def run(self, began_at: datetime, progress: str, on_progress: OnProgress) -> str:
+        collector = self.make_collector(lambda now: on_progress(write_tally(now), now))
+        tally = await collector.collect(read_collect_tally(progress))
+        counts = msgspec.structs.asdict(tally)
+        return msgspec.json.encode(CollectReport(standing=PassStanding.FINISHED, began_at=began_at, **counts)).decode()
+
+
 async def describe_audit(audit_ledger: AuditLedger, tally: Tally, began_at: datetime) -> AuditReport:
     """The report of a whole audit. Raises `LedgerError`."""
     unresolved = await audit_ledger.count_unresolved()
@@ -125,6 +142,29 @@ def read_scrub_report(state: PassState) -> ScrubReport:
             kept, standing=_standing_of(state), ended_at=state.ended_at, bytes_so_far=so_far
         )
     return report
+
+
+def read_collect_report(state: PassState) -> CollectReport:
+    """The last report as `GET /api/collect` answers it."""
+    so_far = CollectTally() if state.progress is None else read_collect_tally(state.progress)
+    report = CollectReport(standing=PassStanding.NEVER)
+    if state.report is not None:
+        report = msgspec.json.decode(state.report, type=CollectReport)
+    return msgspec.structs.replace(
+        report,
+        standing=_standing_of(state),
+        ended_at=state.ended_at,
+        examined_so_far=so_far.examined,
+        deleted_so_far=so_far.deleted,
+    )
+
+
+# The last report of each kind.
+READERS: Final[dict[str, Callable[[PassState], AuditReport | ScrubReport | CollectReport]]] = {
+    AUDIT: read_audit_report,
+    SCRUB: read_scrub_report,
+    COLLECT: read_collect_report,
+}
 
 
 def _standing_of(state: PassState) -> PassStanding:

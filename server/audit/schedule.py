@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from server.audit.collect import CollectTally
 from server.audit.jobs import Job
 from server.audit.tally import Tally
 from server.refusal import Refusal
@@ -79,7 +80,7 @@ class Schedule:
             except TimeoutError:
                 pass
 
-    async def run_due(self, job: Job, on_tally: Callable[[Tally], None] = lambda _: None) -> bool:
+    async def run_due(self, job: Job, on_tally: Callable[[Tally | CollectTally], None] = lambda _: None) -> bool:
         """Run the job's pass if it is due or asked for and nobody runs it; whether it was run to its end.
 
         Raises `BlobStoreError`, `LedgerError`, `Refusal`; then the pass is left for the next one who looks.
@@ -90,7 +91,7 @@ class Schedule:
         progress = taken.progress
         _log.info(f"{job.kind} begins" if not progress else f"{job.kind} goes on")
 
-        def on_progress(saved: str, tally: Tally) -> None:
+        def on_progress(saved: str, tally: Tally | CollectTally) -> None:
             nonlocal progress
             progress = saved
             on_tally(tally)

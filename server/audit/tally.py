@@ -49,6 +49,6 @@ def read_tally(progress: str) -> Tally:
         return Tally()
 
 
-def write_tally(tally: Tally) -> str:
-    """For `read_tally`."""
+def write_tally(tally: Struct) -> str:
+    """For `read_tally` and its like."""
     return msgspec.json.encode(tally).decode()

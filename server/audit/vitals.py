@@ -8,7 +8,7 @@ import logging
 from typing import Final
 
 from protocol.states import FindingKind
-from server.audit.jobs import AUDIT, SCRUB, read_audit_report, read_scrub_report
+from server.audit.jobs import READERS
 from server.audit.settling import settle_lost_chunks
 from server.audit.tally import Tally
 from server.metrics import Metrics
@@ -47,8 +47,8 @@ class Vitals:
         for kind in FindingKind:
             self._metrics.set_findings(kind, counts.get(kind, 0))
         self._metrics.set_wanted(await self._audit_ledger.count_wanted())
-        for name in (AUDIT, SCRUB):
+        for name, read_report in READERS.items():
             state = await self._audit_ledger.read_pass(name)
             if state.ended_at is not None:
-                report = read_audit_report(state) if name == AUDIT else read_scrub_report(state)
-                self._metrics.set_pass(name, (state.now - state.ended_at).total_seconds(), report.duration_s)
+                age_s = (state.now - state.ended_at).total_seconds()
+                self._metrics.set_pass(name, age_s, read_report(state).duration_s)

@@ -9,13 +9,12 @@ lost, and the last copy of something acknowledged looks like waste until somebod
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
 from protocol.ids import is_recording_id
-from protocol.states import ChunkState, FindingKind, RecordingState
+from protocol.states import ChunkState, FindingKind, HeldBack, RecordingState
 from server.ingest.voids import VoidedContent, find_voided
 from server.recordings.damage import ask_again, find_damaged
 from server.recordings.describing import ConfirmInstallation
@@ -27,16 +26,6 @@ from server.storage.ledger import FIND_ROWS_MAX, Ledger, StoredChunk, StoredObje
 from server.storage.pack_format import PackEntry, PackError, read_pack_index
 
 _CERTIFIED: Final = frozenset({RecordingState.COMPLETE, RecordingState.DAMAGED})
-
-
-class HeldBack(StrEnum):
-    """Why an object is left alone."""
-
-    PINNED = "pinned"  # a row that points to it is wanted or disputed: what is there may be all there is
-    LOST = "lost"  # rows point to it and the bucket has no such object: the audit's work
-    DAMAGED = "damaged"  # bytes of it fail their digest; they are asked for again
-    UNREADABLE = "unreadable"  # nothing points to it and it does not say any more what it holds
-    UNDECIDED = "undecided"  # an entry may be needed: it has no row, or its row's own copy cannot be read
 
 
 @dataclass(frozen=True, slots=True)

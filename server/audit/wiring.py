@@ -1,15 +1,17 @@
-"""Audit, scrub and their schedule over one bucket and one ledger: for a worker, and for the command line."""
+"""Audit, scrub, collect and their schedule over one bucket and one ledger: for a worker, and for the command line."""
 
 from dataclasses import dataclass
 
 from server.audit.auditor import Auditor
-from server.audit.jobs import AuditJob, ScrubJob
+from server.audit.collect import Collector, OnCollected
+from server.audit.jobs import AuditJob, CollectJob, ScrubJob
 from server.audit.schedule import Schedule
 from server.audit.scrubber import Scrubber
 from server.recordings.describing import ConfirmInstallation
 from server.settings import Settings
 from server.storage.audit_ledger import AuditLedger
 from server.storage.blob_store import BlobStore
+from server.storage.collect_ledger import CollectLedger
 from server.storage.ledger import Ledger
 
 
@@ -20,6 +22,7 @@ class AuditParts:
     audit_ledger: AuditLedger
     audit_job: AuditJob
     scrub_job: ScrubJob
+    collect_job: CollectJob
     schedule: Schedule
 
 
@@ -27,6 +30,7 @@ def build_audit_parts(
     settings: Settings,
     ledger: Ledger,
     audit_ledger: AuditLedger,
+    collected: CollectLedger,
     store: BlobStore,
     confirm_installation: ConfirmInstallation,
 ) -> AuditParts:
@@ -43,4 +47,12 @@ def build_audit_parts(
     audit_job = AuditJob(audit_ledger, auditor, settings.audit_every_s)
     scrubber = Scrubber(ledger, audit_ledger, store, confirm_installation)
     scrub_job = ScrubJob(scrubber, settings.scrub_bytes_per_s, settings.scrub_every_s)
-    return AuditParts(audit_ledger, audit_job, scrub_job, Schedule(audit_ledger, [audit_job, scrub_job]))
+
+    def make_collector(on_progress: OnCollected) -> Collector:
+        return Collector(
+            ledger, collected, store, confirm_installation, grace_s=settings.grace_s, on_progress=on_progress
+        )
+
+    collect_job = CollectJob(make_collector, settings.collect_every_s)
+    schedule = Schedule(audit_ledger, [audit_job, scrub_job, collect_job])
+    return AuditParts(audit_ledger, audit_job, scrub_job, collect_job, schedule)

@@ -5,9 +5,6 @@ are lost, damaged or disputed, as far as is known.
 """
 
 import argparse
-import asyncio
-import sys
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
@@ -18,16 +15,13 @@ import msgspec
 from protocol.operations import AuditReport, ScrubReport
 from protocol.states import FindingKind
 from server.audit.explanations import explain
-from server.audit.jobs import AUDIT, SCRUB, Job, read_audit_report, read_scrub_report
-from server.audit.tally import Tally
+from server.audit.jobs import AUDIT, SCRUB, read_audit_report, read_scrub_report
 from server.audit.wiring import AuditParts
-from server.commands.outcome import report_outcome
-from server.commands.stores import run_on_stores, with_audit_parts
+from server.commands.outcome import EXIT_FAILED, EXIT_OK, report_outcome
+from server.commands.passes import run_now, run_on_parts
 from server.settings import Settings
-from server.storage.audit_ledger import FindingFilter
+from server.storage.audit_ledger import FindingFilter, StoredFinding
 
-_SHOWN_EVERY_S: Final = 1.0
-_ASKED_EVERY_S: Final = 0.5
 _FINDINGS_MAX: Final = 1_000
 
 
@@ -36,7 +30,7 @@ def run_audit(options: argparse.Namespace, settings: Settings) -> int:
 
     async def run(parts: AuditParts) -> AuditReport:
         asked_at = await parts.schedule.ask(AUDIT)
-        await _run_now(parts, parts.audit_job, asked_at)
+        await run_now(parts, parts.audit_job, asked_at)
         return read_audit_report(await parts.audit_ledger.read_pass(AUDIT))
 
     return _show_report(options, settings, run)
@@ -49,7 +43,7 @@ def run_scrub(options: argparse.Namespace, settings: Settings) -> int:
         state = await parts.audit_ledger.read_pass(SCRUB)
         unfinished_since = state.began_at if state.progress is not None else None
         asked_at = unfinished_since or await parts.schedule.ask(SCRUB)
-        await _run_now(parts, replace(parts.scrub_job, bytes_per_s=options.rate), asked_at)
+        await run_now(parts, replace(parts.scrub_job, bytes_per_s=options.rate), asked_at)
         return read_scrub_report(await parts.audit_ledger.read_pass(SCRUB))
 
     return _show_report(options, settings, run)
@@ -61,9 +55,11 @@ def list_findings(options: argparse.Namespace, settings: Settings) -> int:
         kind=None if options.kind is None else FindingKind(options.kind), is_resolved=None if options.all else False
     )
 
-    async def run(found: Settings) -> None:
-        async with with_audit_parts(found) as parts:
-            rows = await parts.audit_ledger.list_findings(which, before=None, limit=_FINDINGS_MAX)
+    async def run(parts: AuditParts) -> list[StoredFinding]:
+        return await parts.audit_ledger.list_findings(which, before=None, limit=_FINDINGS_MAX)
+
+    def show() -> None:
+        rows = run_on_parts(settings, run)
         if options.json:
             print(msgspec.json.encode([explain(row) for row in rows]).decode())
             return
@@ -74,28 +70,7 @@ def list_findings(options: argparse.Namespace, settings: Settings) -> int:
             print(f"  {row.detail or row.meaning}\n  Next: {row.next_step}")
         print(f"{len(rows)} findings")
 
-    return report_outcome(lambda: run_on_stores(settings, run))
-
-
-async def _run_now(parts: AuditParts, job: Job, asked_at: datetime) -> None:
-    """Run the pass here, or wait for whoever runs it, until one that began at `asked_at` or later has ended."""
-    shown_at_s = 0.0
-
-    def show(tally: Tally) -> None:
-        nonlocal shown_at_s
-        if time.monotonic() - shown_at_s >= _SHOWN_EVERY_S:
-            shown_at_s = time.monotonic()
-            _say(f"{job.kind}: {tally.objects:,} objects, {tally.chunks:,} chunks, {tally.duration_s:.0f} s")
-
-    is_said = False
-    while not await parts.schedule.run_due(job, show):
-        state = await parts.audit_ledger.read_pass(job.kind)
-        if state.progress is None and state.began_at is not None and state.began_at >= asked_at:
-            return
-        if not is_said:
-            _say(f"{job.kind}: another process runs it; waiting for its end")
-            is_said = True
-        await asyncio.sleep(_ASKED_EVERY_S)
+    return report_outcome(show)
 
 
 def _show_report(
@@ -103,21 +78,17 @@ def _show_report(
     settings: Settings,
     run: Callable[[AuditParts], Awaitable[AuditReport | ScrubReport]],
 ) -> int:
-    harmed = False
-
-    async def run_and_show(found: Settings) -> None:
-        nonlocal harmed
-        async with with_audit_parts(found) as parts:
-            report = await run(parts)
-        harmed = report.is_harmed
+    def run_and_show() -> int:
+        report = run_on_parts(settings, run)
         if options.json:
             print(msgspec.json.encode(report).decode())
-            return
-        for name, value in msgspec.structs.asdict(report).items():
-            print(f"{name:<14} {_show(value)}")
-        print("harm was found; `holdfast findings` lists it" if harmed else "no harm was found")
+        else:
+            for name, value in msgspec.structs.asdict(report).items():
+                print(f"{name:<14} {_show(value)}")
+            print("harm was found; `holdfast findings` lists it" if report.is_harmed else "no harm was found")
+        return EXIT_FAILED if report.is_harmed else EXIT_OK
 
-    return report_outcome(lambda: run_on_stores(settings, run_and_show)) or int(harmed)
+    return report_outcome(run_and_show)
 
 
 def _show(value: object) -> str:
@@ -126,7 +97,3 @@ def _show(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
     return f"{value:,}" if isinstance(value, int | float) else str(value)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

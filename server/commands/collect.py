@@ -1,28 +1,22 @@
-"""`holdfast collect`: one pass that takes what the bucket holds in vain (server/audit/collect.py)."""
+"""`holdfast collect`: what the server does on schedule, now: take what the bucket holds in vain."""
 
 import argparse
 
 import msgspec
 
-from server.audit.collect import Collector, CollectReport
-from server.audit.waste import HeldBack
+from protocol.operations import CollectReport
+from server.audit.jobs import COLLECT, read_collect_report
+from server.audit.wiring import AuditParts
 from server.commands.outcome import EXIT_FAILED, EXIT_OK, report_outcome
-from server.commands.progress import ProgressLine, in_units
-from server.commands.stores import with_stores
-from server.installation_watch import InstallationWatch
+from server.commands.passes import run_now, run_on_parts
+from server.commands.progress import in_units
 from server.settings import Settings
-from server.storage.minio_blob_store import MinioBlobStore
-from server.storage.postgres_collect_ledger import PostgresCollectLedger
-from server.storage.postgres_ledger import PostgresLedger
 
 _DESCRIPTION = """\
-One pass of collect: objects that nothing needs any more leave the bucket, packs with waste are rewritten,
-small packs of days that are over become large ones. No server does it by itself: run it daily. Two at once do
-no harm. What a pass unlinks is deleted by a pass at least HOLDFAST_GRACE_S later.
+One pass of collect now: objects that nothing needs any more leave the bucket, packs with waste are rewritten,
+small packs of days that are over become large ones. The server does it every HOLDFAST_COLLECT_EVERY_S; where
+one is running, this waits for its end first. What a pass unlinks is deleted by a pass at least HOLDFAST_GRACE_S later.
 Exit code 1: it could not be done, or objects were left alone that somebody should look at."""
-
-# Left alone for a reason that heals by itself, or that the audit repairs.
-_EXPECTED = frozenset({HeldBack.PINNED, HeldBack.LOST})
 
 
 def add(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -38,26 +32,14 @@ def add(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    line = ProgressLine()
-
-    async def act(ledger: PostgresLedger, store: MinioBlobStore) -> CollectReport:
-        watch = InstallationWatch(ledger, store)
-        return await Collector(
-            ledger,
-            PostgresCollectLedger(ledger.connections),
-            store,
-            watch.confirm,
-            grace_s=settings.grace_s,
-            on_progress=lambda so_far: line.show(
-                f"collect: {so_far.deleted} deleted, {so_far.examined} looked at, {so_far.rewritten} rewritten"
-            ),
-        ).collect()
+    async def act(parts: AuditParts) -> CollectReport:
+        await run_now(parts, parts.collect_job, await parts.schedule.ask(COLLECT))
+        return read_collect_report(await parts.audit_ledger.read_pass(COLLECT))
 
     def run() -> int:
-        done = with_stores(settings, act)
-        line.clear()
+        done = run_on_parts(settings, act)
         print(msgspec.json.encode(done).decode() if options.json else describe(done))
-        return EXIT_FAILED if set(done.held_back) - _EXPECTED else EXIT_OK
+        return EXIT_FAILED if done.is_harmed else EXIT_OK
 
     return report_outcome(run)
 

@@ -15,6 +15,7 @@ from server.services.errors import DataDirectoryBusyError
 from server.settings import Settings
 from server.storage.minio_blob_store import MinioBlobStore
 from server.storage.postgres_audit_ledger import PostgresAuditLedger
+from server.storage.postgres_collect_ledger import PostgresCollectLedger
 from server.storage.postgres_ledger import PostgresLedger
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def with_audit_parts(settings: Settings) -> AsyncIterator[AuditParts]:
-    """Audit and scrub over the stores, which must belong together.
+    """Audit, scrub and collect over the stores, which must belong together.
 
     Raises `Refusal` where they do not, `LedgerError`, `BlobStoreError`.
     """
@@ -36,7 +37,8 @@ async def with_audit_parts(settings: Settings) -> AsyncIterator[AuditParts]:
         installation = InstallationWatch(ledger, store)
         await installation.confirm()
         audit_ledger = PostgresAuditLedger(ledger.connections)
-        yield build_audit_parts(settings, ledger, audit_ledger, store, installation.confirm)
+        collected = PostgresCollectLedger(ledger.connections)
+        yield build_audit_parts(settings, ledger, audit_ledger, collected, store, installation.confirm)
 
 
 def with_stores(settings: Settings, act: Callable[[PostgresLedger, MinioBlobStore], Coroutine[None, None, T]]) -> T:

@@ -1,4 +1,4 @@
-"""`/api/audit`, `/api/scrub` and `/api/findings`: run one now, the last report, and what was found."""
+"""`/api/audit`, `/api/scrub`, `/api/collect` and `/api/findings`: run one now, the last report, what was found."""
 
 from typing import Final
 from uuid import UUID
@@ -9,14 +9,14 @@ from protocol.errors import ErrorCode
 from protocol.operations import FindingPage
 from protocol.states import FindingKind, PassStanding
 from server.audit.explanations import explain
-from server.audit.jobs import AUDIT, SCRUB, read_audit_report, read_scrub_report
+from server.audit.jobs import AUDIT, COLLECT, SCRUB, read_audit_report, read_collect_report, read_scrub_report
 from server.recordings.cursors import decode_finding_cursor, encode_finding_cursor
 from server.refusal import Refusal
 from server.routes.answers import AnyRequest, answer_json, parts_of, read_page, read_recording_id
 from server.routes.guards import require_installation
 from server.storage.audit_ledger import FindingFilter
 
-# A clean audit of a small installation is done by then; a longer one goes on, and GET tells of it.
+# An audit or a collect of a small installation is done by then; a longer one goes on, and GET tells of it.
 _WAIT_S: Final = 15.0
 _RESOLVED: Final = {"true": True, "false": False}
 
@@ -45,6 +45,18 @@ async def run_scrub(request: AnyRequest) -> Response[bytes]:
 @get("/api/scrub", guards=[require_installation])
 async def show_scrub(request: AnyRequest) -> Response[bytes]:
     return answer_json(read_scrub_report(await parts_of(request).audit_ledger.read_pass(SCRUB)))
+
+
+@post("/api/collect", guards=[require_installation])
+async def run_collect(request: AnyRequest) -> Response[bytes]:
+    """200 with the report of a pass that began after this call; 202 where it still runs."""
+    report = read_collect_report(await parts_of(request).schedule.ask_and_wait(COLLECT, _WAIT_S))
+    return answer_json(report, 202 if report.standing is PassStanding.RUNNING else 200)
+
+
+@get("/api/collect", guards=[require_installation])
+async def show_collect(request: AnyRequest) -> Response[bytes]:
+    return answer_json(read_collect_report(await parts_of(request).audit_ledger.read_pass(COLLECT)))
 
 
 @get("/api/findings", guards=[require_installation])
@@ -85,4 +97,4 @@ def _invalid(name: str, value: str, expected: str) -> Refusal:
     )
 
 
-audit_routes = [run_audit, show_audit, run_scrub, show_scrub, list_findings]
+audit_routes = [run_audit, show_audit, run_scrub, show_scrub, run_collect, show_collect, list_findings]

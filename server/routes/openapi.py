@@ -200,6 +200,20 @@ CALLS: Final = (
         _STORES,
     ),
     Call(
+        "POST",
+        "/api/collect",
+        "Remove now what the bucket holds in vain; 202: it still runs",
+        {200: operations.CollectReport, 202: operations.CollectReport},
+        _STORES,
+    ),
+    Call(
+        "GET",
+        "/api/collect",
+        "The last collect's report, and how far the one under way is",
+        {200: operations.CollectReport},
+        _STORES,
+    ),
+    Call(
         "GET",
         "/api/findings",
         "Differences that were found, newest first, with what they mean and what to do",

@@ -1,4 +1,4 @@
-"""`holdfast audit | scrub | findings` beside a running server, and the audit that follows an end by force."""
+"""`holdfast audit | scrub | collect | findings` beside a running server, and the audit that follows an end by force."""
 
 import json
 import subprocess
@@ -95,6 +95,21 @@ def test_a_purge_of_objects_and_rows_after_a_load_is_repaired_by_sending_again_a
     ] * 6
     for chunk_id, data in sent.items():
         assert httpx.get(f"{own_server.base_url}/api/chunks/{chunk_id}", timeout=30).text == data
+
+
+def test_collect_waits_for_a_pass_that_another_process_runs_and_says_so(own_server: ServerProcess) -> None:
+    # Given a process that runs one and falls silent
+    with psycopg.connect(own_server.database_url, autocommit=True) as connection:
+        connection.execute(
+            "insert into passes (kind, holder, held_until, began_at, progress)"
+            " values ('collect', gen_random_uuid(), now() + interval '5 seconds', now(), '')"
+        )
+    done = run(own_server, "collect", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "another process runs it" in done.stderr
+    report = json.loads(done.stdout)
+    assert (report["standing"], report["held_back"]) == ("finished", {})
+    assert httpx.get(f"{own_server.base_url}/api/collect", timeout=30).json() == report
 
 
 def test_an_audit_follows_an_end_by_force_and_none_follows_a_clean_one(own_server: ServerProcess) -> None:

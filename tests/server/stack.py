@@ -16,15 +16,18 @@ from server.parts import Parts, build_parts
 from server.settings import Settings
 from server.storage.audit_ledger import AuditLedger
 from server.storage.blob_store import BlobStore
+from server.storage.collect_ledger import CollectLedger
 from server.storage.keys import new_uuid7
 from server.storage.ledger import Ledger, StoredChunk
 from server.storage.media_ledger import MediaLedger
 from server.storage.memory_audit_ledger import MemoryAuditLedger
+from server.storage.memory_collect_ledger import MemoryCollectLedger
 from server.storage.memory_ledger import MemoryLedger
 from server.storage.memory_media_ledger import MemoryMediaLedger
 from server.storage.memory_ops_ledger import MemoryOpsLedger
 from server.storage.ops_ledger import OpsLedger
 from server.storage.postgres_audit_ledger import PostgresAuditLedger
+from server.storage.postgres_collect_ledger import PostgresCollectLedger
 from server.storage.postgres_ledger import PostgresLedger
 from server.storage.postgres_media_ledger import PostgresMediaLedger
 from server.storage.postgres_ops_ledger import PostgresOpsLedger
@@ -94,11 +97,19 @@ def audit_ledger_of(ledger: Ledger) -> AuditLedger:
     return PostgresAuditLedger(ledger.connections)
 
 
+def collect_ledger_of(ledger: Ledger) -> CollectLedger:
+    """The collect's ledger of the same database, or of the same memory."""
+    if isinstance(ledger, MemoryLedger):
+        return MemoryCollectLedger(ledger)
+    assert isinstance(ledger, PostgresLedger)
+    return PostgresCollectLedger(ledger.connections)
+
+
 @asynccontextmanager
 async def running_stack(settings: Settings, ledger: Ledger, store: BlobStore) -> AsyncIterator[Stack]:
     """The application with its lifespan over these stores, which already belong together."""
-    ledgers = (ledger, media_ledger_of(ledger), ops_ledger_of(ledger), audit_ledger_of(ledger))
-    parts = build_parts(settings, *ledgers, store, Metrics(), stop_worker=lambda: None)
+    others = (media_ledger_of(ledger), ops_ledger_of(ledger), audit_ledger_of(ledger), collect_ledger_of(ledger))
+    parts = build_parts(settings, ledger, *others, store, Metrics(), stop_worker=lambda: None)
     app = create_app(settings, parts)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
     async with _running(app), httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:

@@ -18,7 +18,7 @@ from tests.server.collect.house import House, Part, bytes_of, id_of
 from tests.stack.audits import auditor_of
 from tests.stack.halting import AFTER, BEFORE, Halt
 from tests.stack.outcomes import Outcome, describe_repairs
-from tests.stack.words import Services, Victim, let_the_grace_period_pass, open_house
+from tests.stack.words import Services, Victim, let_leases_end, let_the_grace_period_pass, open_house
 
 STEPS: Final = {
     "about to decide on deletions": Halt("commit", BEFORE, within="claim_deletions"),
@@ -54,7 +54,7 @@ def run_cell(services: Services, step: str, victim: Victim) -> Outcome:
     with services.database() as url:
         bucket = services.bucket(victim)
         # Given a bucket with something for each step: due, late, mixed, small and old
-        furnished = asyncio.run(_furnish(url, bucket))
+        furnished = asyncio.run(furnish(url, bucket))
         let_the_grace_period_pass(url)
 
         # When the victim dies there
@@ -62,11 +62,12 @@ def run_cell(services: Services, step: str, victim: Victim) -> Outcome:
         ended = services.run_and_kill("collect", STEPS[step], victim, url, bucket)
 
         # Then nothing is lost now, and the same word goes on
-        assert asyncio.run(_count_lost(url, bucket, furnished)) == 0
+        assert asyncio.run(count_lost(url, bucket, furnished)) == 0
+        let_leases_end(url)
         again = services.run("collect", url, bucket)
         assert again.code == 0, again.told
         back_s = time.monotonic() - began_s
-        found = asyncio.run(_converge(url, bucket))
+        found = asyncio.run(converge(url, bucket))
         return Outcome(
             step,
             victim,
@@ -74,12 +75,13 @@ def run_cell(services: Services, step: str, victim: Victim) -> Outcome:
             describe_repairs(found),
             "collect" if not found else "audit; collect",
             back_s,
-            asyncio.run(_count_lost(url, bucket, furnished)),
-            asyncio.run(_count_returned(url, bucket, furnished)),
+            asyncio.run(count_lost(url, bucket, furnished)),
+            asyncio.run(count_returned(url, bucket, furnished)),
         )
 
 
-async def _furnish(url: str, bucket: BucketSettings) -> Furnished:
+async def furnish(url: str, bucket: BucketSettings) -> Furnished:
+    """A bucket with something for each step."""
     async with open_house(url, bucket) as house:
         await establish_installation(house.ledger, house.store)
         kept, gone = await house.register(), await house.register()
@@ -94,7 +96,7 @@ async def _furnish(url: str, bucket: BucketSettings) -> Furnished:
         return Furnished(house.sent, gone, [bytes_of((gone, index)) for index in range(5)])
 
 
-async def _converge(url: str, bucket: BucketSettings) -> dict[str, int]:
+async def converge(url: str, bucket: BucketSettings) -> dict[str, int]:
     """Audits and passes until all is at rest; what the first audit found."""
     first: dict[str, int] | None = None
     async with open_house(url, bucket) as house:
@@ -121,7 +123,7 @@ async def _audit(house: House) -> dict[str, int]:
     return repairs(tally)
 
 
-async def _count_lost(url: str, bucket: BucketSettings, furnished: Furnished) -> int:
+async def count_lost(url: str, bucket: BucketSettings, furnished: Furnished) -> int:
     """Acknowledged chunks that are not given back byte by byte."""
     lost = 0
     async with open_house(url, bucket) as house:
@@ -131,7 +133,7 @@ async def _count_lost(url: str, bucket: BucketSettings, furnished: Furnished) ->
     return lost
 
 
-async def _count_returned(url: str, bucket: BucketSettings, furnished: Furnished) -> int:
+async def count_returned(url: str, bucket: BucketSettings, furnished: Furnished) -> int:
     """Deleted chunks whose bytes still lie in the bucket, that have a row, or whose tombstone is gone."""
     async with open_house(url, bucket) as house:
         bodies = [await house.store.get(key) for key in await house.keys()]

@@ -13,7 +13,12 @@ from tests.stack.standing_still import StandingStill
 
 IS_WHOLE = os.environ.get("HOLDFAST_STACK_KILLS") == "1"
 # Nothing of its own accord: what an audit finds is what the test's own audit finds.
-CALM = {"HOLDFAST_AUDIT_EVERY_S": "0", "HOLDFAST_SCRUB_EVERY_S": "0", "HOLDFAST_MEDIA_MAKERS": "0"}
+CALM = {
+    "HOLDFAST_AUDIT_EVERY_S": "0",
+    "HOLDFAST_SCRUB_EVERY_S": "0",
+    "HOLDFAST_COLLECT_EVERY_S": "0",
+    "HOLDFAST_MEDIA_MAKERS": "0",
+}
 
 
 @pytest.fixture(scope="module")

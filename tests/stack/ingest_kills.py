@@ -89,13 +89,13 @@ def run_cell(stack: Stack, step: str, victim: Victim) -> Outcome:
     # When the victim dies there
     killed_s = time.monotonic()
     old = server.service_pids().get(_SERVICES.get(victim, ""), 0)
-    _kill(stack, victim, pid, old)
+    kill(stack, victim, pid, old)
     go_on(pid)
     told = attempts.finish()
     assert all(each.is_honest for each in told.values()), told
 
     # Then it comes back with all that it had acknowledged, and takes the rest; a repeat gets the same receipt
-    _bring_back(stack, victim, pid, old)
+    bring_back(stack, victim, pid, old)
     lost = client.count_lost_in(server)  # before anybody sends it again
     client.send_until_acknowledged(parts)
     back_s = time.monotonic() - killed_s
@@ -116,7 +116,8 @@ def run_cell(stack: Stack, step: str, victim: Victim) -> Outcome:
     return outcome
 
 
-def _kill(stack: Stack, victim: Victim, pid: int, service_pid: int) -> None:
+def kill(stack: Stack, victim: Victim, pid: int, service_pid: int) -> None:
+    """SIGKILL of the worker that stands still, or of another victim."""
     if victim is Victim.WORKER:
         os.kill(pid, signal.SIGKILL)
     elif victim is Victim.SUPERVISOR:
@@ -128,7 +129,8 @@ def _kill(stack: Stack, victim: Victim, pid: int, service_pid: int) -> None:
         kill_process(service_pid)
 
 
-def _bring_back(stack: Stack, victim: Victim, worker_pid: int, service_pid: int) -> None:
+def bring_back(stack: Stack, victim: Victim, worker_pid: int, service_pid: int) -> None:
+    """Wait until everybody is back, or start it again where nobody else does."""
     server = stack.server
     if victim is Victim.WORKER:
         wait_until(lambda: server.worker_pids() and worker_pid not in server.worker_pids(), "another worker")

@@ -1,15 +1,16 @@
-// Findings with what to do about them, the last audit and scrub, and buttons that run them.
+// Findings with what to do about them, the last audit, scrub and collect, and buttons that run them.
 import { html, render } from "./lib/lit-html/lit-html.js";
 import { inWords } from "./figures.js";
 import { ask } from "./server.js";
 import { nextSteps, reports } from "./texts.js";
 
 const FINDINGS_SHOWN = 50;
-const UNSAID = new Set(["standing", "began_at", "bytes_so_far"]);
+const UNSAID = new Set(["standing", "began_at", "bytes_so_far", "examined_so_far", "deleted_so_far"]);
 const LOOKED_AT = new Set(["chunks", "objects", "bytes", "duration_s", "missing"]);
 const PASSES = [
   ["audit", "Run an audit", "compares the whole bucket with the ledger"],
   ["scrub", "Run a scrub", "reads bytes back and checks their digests"],
+  ["collect", "Run a collect", "removes from the bucket what nothing needs any more"],
 ];
 
 export class AuditView {
@@ -94,9 +95,11 @@ export class AuditView {
 // What was looked at, and what was found: a count of nothing says nothing.
 const listFacts = (report) => {
   const keys = [...new Set([...Object.keys(reports), ...Object.keys(report)])];
-  return keys.map((key) => [key, report[key]])
-    .filter(([key, value]) => ["string", "number"].includes(typeof value) && !UNSAID.has(key) && (value !== 0 || LOOKED_AT.has(key)));
+  return keys.map((key) => [key, key === "held_back" ? listCounts(report[key]) : report[key]])
+    .filter(([key, value]) => ["string", "number"].includes(typeof value) && !UNSAID.has(key) && ((value !== 0 && value !== "") || LOOKED_AT.has(key)));
 };
+
+const listCounts = (counts) => Object.entries(counts ?? {}).map(([why, count]) => `${count} ${why}`).join(", ");
 
 const say = (key, value) => {
   if (key.endsWith("_at")) return inWords.time(value);

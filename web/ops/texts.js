@@ -2,7 +2,7 @@
 
 export const checks = { bucket: "Bucket", ledger: "Database", installation: "Belong together", disk: "Disk", process: "This process" };
 
-// Of an audit's or a scrub's report, in this order; a count that is not here is said by its own name.
+// Of an audit's, a scrub's or a collect's report, in this order; a count that is not here is said by its own name.
 export const reports = {
   ended_at: "Ended",
   duration_s: "Worked for",
@@ -18,6 +18,13 @@ export const reports = {
   foreign: "Foreign objects",
   young: "Too young to judge",
   wanted: "Chunks wanted now",
+  examined: "Objects looked at",
+  rewritten: "Objects rewritten",
+  unlinked: "Objects to be deleted later",
+  deleted: "Objects deleted",
+  bytes_deleted: "Bytes deleted",
+  erased: "Recordings erased wholly",
+  held_back: "Objects left alone",
 };
 
 export const states = {

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from server.audit.jobs import OnProgress, read_audit_report
+from server.audit.jobs import READERS, OnProgress, read_audit_report
 from server.audit.schedule import Schedule
 from server.audit.tally import Tally
 from server.audit.vitals import Vitals
@@ -156,21 +156,29 @@ async def test_a_life_that_did_not_end_well_is_seen_at_the_next_start_of_the_sam
     assert await scene.audit_ledger.begin_life("here", ids[3])
 
 
-async def test_findings_and_the_age_of_the_last_audit_are_metrics(scene: Scene) -> None:
+@pytest.mark.parametrize("kind", READERS)
+async def test_the_age_of_the_last_pass_of_each_kind_is_a_metric(scene: Scene, kind: str) -> None:
+    await scene.audit_ledger.ask_pass(kind)
+    taken = await scene.audit_ledger.take_pass(kind, scene.recording_id, every_s=0, lease_s=30)
+    assert taken is not None
+    assert await scene.audit_ledger.finish_pass(taken, '{"standing": "finished", "duration_s": 2.5}')
+    metrics = Metrics()
+    await Vitals(scene.audit_ledger, metrics, unrecoverable_after_s=3_600).look()
+    text = metrics.render().decode()
+    assert f'holdfast_pass_duration_seconds{{pass="{kind}"}} 2.5' in text
+    assert f'holdfast_pass_age_seconds{{pass="{kind}"}}' in text
+
+
+async def test_findings_are_metrics(scene: Scene) -> None:
     await scene.register()
     await scene.store.delete((await scene.store_own(0)).key)
     await scene.audit()
-    await scene.audit_ledger.ask_pass("audit")
-    taken = await scene.audit_ledger.take_pass("audit", scene.recording_id, every_s=0, lease_s=30)
-    assert taken is not None
-    assert await scene.audit_ledger.finish_pass(taken, '{"standing": "finished", "duration_s": 2.5}')
     metrics = Metrics()
     vitals = Vitals(scene.audit_ledger, metrics, unrecoverable_after_s=3_600)
     await vitals.look()
     text = metrics.render().decode()
     assert 'holdfast_findings_unresolved{kind="missing"} 1.0' in text
     assert "holdfast_chunks_wanted 1.0" in text
-    assert 'holdfast_pass_duration_seconds{pass="audit"} 2.5' in text
     await scene.store_own(0)
     await vitals.look()
     assert 'holdfast_findings_unresolved{kind="missing"} 0.0' in metrics.render().decode()

@@ -12,7 +12,7 @@ from uuid import UUID
 from protocol.ids import RANDOM_BYTES_OF_UUID7, loose_recording_id, make_uuid7
 from protocol.states import Ending
 from protocol.wire import Manifest, ManifestEntry, ManifestRun
-from server.audit.collect import Collector, CollectReport
+from server.audit.collect import Collector, CollectTally
 from server.recordings.completion import Completer
 from server.recordings.describing import ConfirmInstallation, trust_installation
 from server.recordings.erasure import Eraser
@@ -191,7 +191,7 @@ class House:
 
     async def collect(
         self, grace_s: float = 0.0, confirm_installation: ConfirmInstallation = trust_installation
-    ) -> CollectReport:
+    ) -> CollectTally:
         """One pass."""
         return await Collector(self.ledger, self.collected, self.store, confirm_installation, grace_s=grace_s).collect()
 

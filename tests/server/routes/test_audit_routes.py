@@ -1,4 +1,4 @@
-"""`/api/audit`, `/api/scrub` and `/api/findings`, over stores in memory and over the real ones."""
+"""`/api/audit`, `/api/scrub`, `/api/collect` and `/api/findings`, over stores in memory and over the real ones."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -87,6 +87,19 @@ async def test_a_scrub_begins_and_its_report_follows(memory_stack: Stack) -> Non
     assert (await memory_stack.client.get("/api/scrub")).json()["standing"] == "never"
     answer = await memory_stack.client.post("/api/scrub")
     assert (answer.status_code, answer.json()["standing"]) == (202, "running")
+
+
+async def test_a_collect_answers_what_it_did_and_the_last_report_says_it_again(stack: Stack) -> None:
+    assert (await stack.client.get("/api/collect")).json()["standing"] == "never"
+    await stack.register()
+    await put(stack, 0)
+    await stack.client.delete(stack.path)
+    answer = await stack.client.post("/api/collect")
+    assert (answer.status_code, answer.json()["standing"]) == (200, "finished"), answer.text
+    # What the delete unlinked stays for the grace period (I11); the recording's documents do, too.
+    assert (answer.json()["deleted"], answer.json()["erased"]) == (0, 0)
+    shown = await stack.client.get("/api/collect")
+    assert shown.json() == answer.json()
 
 
 async def test_before_the_first_audit_there_is_a_report_that_says_so(memory_stack: Stack) -> None:
