@@ -4,7 +4,7 @@
     2 recordings  tombstones, registrations, titles and certificates: the verdicts come before what they are about
     3 voids       which objects hold entries that lost
     4 objects     each read back whole, every digest checked, its chunks placed by the rules of rebuild_rules.py
-    5 settle      what no row points to is waste; a certified recording is complete where all of it stands
+    5 settle      disputes are told, entries without a row are waste, certified recordings complete if all stands
     6 join        the installation id, last: until then no server takes half a ledger for the whole
 
 Where it stands is kept in the ledger after every batch, so a rebuild that was killed goes on from there; a
@@ -52,6 +52,7 @@ class Step(StrEnum):
     RECORDINGS = "recordings"
     OWN_OBJECTS = "own-objects"
     PACKS = "packs"
+    DISPUTES = "disputes"
     WASTE = "waste"
     COMPLETE = "complete"
 
@@ -166,8 +167,10 @@ class Rebuilder:
                 return await self._place_page(report, taken, CHUNKS_PREFIX)
             case Step.PACKS:
                 return await self._place_page(report, taken, PACKS_PREFIX)
-            case Step.WASTE:
+            case Step.DISPUTES:
                 # 5 settle
+                return await self._tell_disputes(report)
+            case Step.WASTE:
                 return _text(await self.rebuild_ledger.settle_objects(after=_uuid(report.after), limit=LIST_ROWS_MAX))
             case Step.COMPLETE:
                 return _text(
@@ -192,14 +195,11 @@ class Rebuilder:
 
     async def _place(self, report: RebuildReport, taken: TakenPass, blobs: Sequence[BlobInfo]) -> None:
         found = await read_found(self.store, self.contents, blobs)
-        placed = await self.rebuild_ledger.place(found.objects, taken.began_at if report.merges else None)
-        for row in placed.disputed:
-            await self.audit_ledger.note_finding(_dispute_of(row))
+        new_count = await self.rebuild_ledger.place(found.objects, taken.began_at if report.merges else None)
         report.objects += len(found.objects)
         report.bytes += sum(item.object.size for item in found.objects)
-        report.chunks += placed.new_count
-        report.disputed += len(placed.disputed)
-        report.spare += sum(len(item.chunks) for item in found.objects) - placed.new_count - len(placed.disputed)
+        report.chunks += new_count
+        report.spare += sum(len(item.chunks) for item in found.objects) - new_count
         report.damaged += found.damaged_entries
         report.unreadable += len(found.unreadable)
         report.foreign += found.foreign
@@ -208,6 +208,17 @@ class Rebuilder:
             report.deleted += admitted.deleted
             report.uncertified += admitted.uncertified
             report.unregistered += admitted.unregistered
+
+    async def _tell_disputes(self, report: RebuildReport) -> str | None:
+        """From the ledger: whoever placed a dispute may have died before it was told."""
+        last_id, _, index = report.after.partition(" ")
+        after = (UUID(last_id), int(index)) if last_id else None
+        page = await self.rebuild_ledger.list_disputed(after=after, limit=LIST_ROWS_MAX)
+        for row in page:
+            await self.audit_ledger.note_finding(_dispute_of(row))
+        report.disputed += len(page)
+        report.spare -= len(page)
+        return f"{page[-1].recording_id} {page[-1].chunk_index}" if len(page) == LIST_ROWS_MAX else None
 
     async def _old_before(self, report: RebuildReport) -> datetime:
         """Beside a server that is taking chunks only what is past the grace period is looked at (I5)."""

@@ -11,27 +11,26 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
 
-from protocol.ids import RANDOM_BYTES_OF_UUID7, make_uuid7
 from protocol.merkle import merkle_root
 from protocol.states import FindingKind, RecordingState
 from protocol.wire import Certificate, RecordingRegistration, Tombstone
 from server.audit.tally import Tally
 from server.recordings.documents import Documents
 from server.recordings.titles import Titles
+from server.refusal import Refusal
 from server.storage.audit_ledger import AuditedRecording, AuditLedger, NewFinding
 from server.storage.blob_store import BlobInfo, BlobStore
-from server.storage.keys import CertificateKey, RecordingKey, TitleKey, TombstoneKey
+from server.storage.keys import CertificateKey, RecordingKey, TombstoneKey
 from server.storage.ledger import Ledger
 
 _log = logging.getLogger(__name__)
 
 _Document = TypeVar("_Document", RecordingRegistration, Certificate, Tombstone)
-_FIRST_TITLE_ID: Final = make_uuid7(0, bytes(RANDOM_BYTES_OF_UUID7))
 
 
 @dataclass(slots=True)
@@ -44,7 +43,7 @@ class ListedRecording:
 
 
 class RecordingRepair:
-    """Raises `BlobStoreError`, `LedgerError`, and `Refusal` where a title cannot be read."""
+    """Raises `BlobStoreError`, `LedgerError`."""
 
     def __init__(self, ledger: Ledger, audit_ledger: AuditLedger, store: BlobStore) -> None:
         self._ledger = ledger
@@ -104,19 +103,27 @@ class RecordingRepair:
         if found is None or found[1].recording_id != recording_id:
             return False
         document, registration = found
+        # With the row itself: whoever died between the two would leave the older title for good.
+        newest = await self._find_title(recording_id)
         is_new = await self._ledger.register_recording(
             recording_id=recording_id,
             mime_type=registration.mime_type,
-            title=registration.title,
+            title=registration.title if newest is None else newest,
             started_at=registration.started_at,
             document=document,
         )
         if is_new:
-            newest = await self._titles.find_newer(TitleKey(recording_id, _FIRST_TITLE_ID))
-            if newest is not None:
-                await self._ledger.rename_recording(recording_id, newest[1])
             await self._note_restored(key, tally, "the ledger had lost its row, which is registered again")
         return True
+
+    async def _find_title(self, recording_id: UUID) -> str | None:
+        """The newest one; one that cannot be read keeps nothing else from coming back."""
+        try:
+            return await self._titles.find_newest(recording_id)
+        except Refusal as refusal:
+            finding = NewFinding(FindingKind.MISMATCHED, refusal.detail, recording_id=recording_id)
+            await self._audit_ledger.note_finding(finding)
+            return None
 
     async def _restore_certificate(self, recording_id: UUID, tally: Tally) -> None:
         key = CertificateKey(recording_id)

@@ -2,8 +2,8 @@
 
     1 look up    a row stands: the same fields again are a success, others a refusal
     2 tombstone  a deleted recording never comes back, even where only the bucket still knows of it
-    3 store      recording.json, unless a crash left one: that one counts
-    4 commit     the row, with the bytes that stand in the bucket
+    3 store      recording.json, unless a crash left one, or the ledger lost its row: that one counts
+    4 commit     the row, with the bytes and the newest title that stand in the bucket
 
 A repeat after a crash at any step goes the same way and ends the same.
 """
@@ -59,13 +59,15 @@ class Registrar:
         await self._refuse_deleted(utc.recording_id)
         # 3 store
         key = RecordingKey(utc.recording_id).text
-        document = await self._documents.keep(key, msgspec.json.encode(utc))
+        standing = await self._documents.find(key)
+        document = standing or await self._documents.keep(key, msgspec.json.encode(utc))
         _require_same(utc, read_document(key, document, RecordingRegistration))
+        newest = None if standing is None else await self._titles.find_newest(utc.recording_id)
         # 4 commit
         is_new = await self._ledger.register_recording(
             recording_id=utc.recording_id,
             mime_type=utc.mime_type,
-            title=utc.title,
+            title=utc.title if newest is None else newest,
             started_at=utc.started_at,
             document=document,
         )

@@ -7,6 +7,7 @@ say, and the row must end on the title that the bucket would give back (I8).
 
 import os
 from collections.abc import Callable
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -16,6 +17,8 @@ from protocol.wire import RecordingTitle
 from server.recordings.documents import Documents, read_document
 from server.storage.blob_store import LIST_PAGE_MAX, BlobStore
 from server.storage.keys import TitleKey, new_uuid7, parse_key, titles_prefix, unix_ms_of
+
+_BEFORE_ALL: Final = make_uuid7(0, bytes(RANDOM_BYTES_OF_UUID7))
 
 
 class Titles:
@@ -42,6 +45,11 @@ class Titles:
         if newest is None or body is None:  # erased between list and get
             return None
         return newest, read_document(newest.text, body, RecordingTitle).title
+
+    async def find_newest(self, recording_id: UUID) -> str | None:
+        """The newest title, None where it was never renamed. Raises `Refusal` for one that cannot be read."""
+        newest = await self.find_newer(TitleKey(recording_id, _BEFORE_ALL))
+        return None if newest is None else newest[1]
 
     async def _find_newest(self, than: TitleKey) -> TitleKey | None:
         newest: TitleKey | None = None

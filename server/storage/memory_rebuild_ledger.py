@@ -10,7 +10,7 @@ from protocol.states import ChunkState, ObjectState, RecordingState
 from server.storage.ledger import NewChunk, StoredChunk, StoredObject, check_page_limit
 from server.storage.memory_ledger import MemoryLedger
 from server.storage.memory_rows import ObjectRow
-from server.storage.rebuild_ledger import FoundObject, Placed
+from server.storage.rebuild_ledger import FoundObject
 from server.storage.rebuild_rules import Placement, content_of, copy_of, place_found
 
 
@@ -20,8 +20,7 @@ class MemoryRebuildLedger:
     def __init__(self, ledger: MemoryLedger) -> None:
         self._ledger = ledger
 
-    async def place(self, found: Sequence[FoundObject], acknowledged_before: datetime | None) -> Placed:
-        placed = Placed(0, [])
+    async def place(self, found: Sequence[FoundObject], acknowledged_before: datetime | None) -> int:
         new_count = 0
         for item in found:
             new = item.object
@@ -29,8 +28,14 @@ class MemoryRebuildLedger:
             held = self._ledger.objects.setdefault(new.object_id, ObjectRow(stored, entry_count=item.entry_count))
             if held.stored.state is ObjectState.STORED:
                 for chunk in item.chunks:
-                    new_count += self._place(chunk, acknowledged_before, placed.disputed)
-        return Placed(new_count, placed.disputed)
+                    new_count += self._place(chunk, acknowledged_before)
+        return new_count
+
+    async def list_disputed(self, *, after: tuple[UUID, int] | None, limit: int) -> list[StoredChunk]:
+        check_page_limit(limit)
+        keys = sorted(key for key in self._ledger.disputed if after is None or key > after)
+        rows = [row for row in map(self._ledger.chunks.find, keys) if row is not None]
+        return [row for row in rows if row.state is ChunkState.DISPUTED][:limit]
 
     async def settle_objects(self, *, after: UUID | None, limit: int) -> UUID | None:
         check_page_limit(limit)
@@ -51,7 +56,7 @@ class MemoryRebuildLedger:
                 self._ledger.complete_again(row)
         return page[-1] if len(page) == limit else None
 
-    def _place(self, chunk: NewChunk, acknowledged_before: datetime | None, disputed: list[StoredChunk]) -> bool:
+    def _place(self, chunk: NewChunk, acknowledged_before: datetime | None) -> bool:
         key = (chunk.recording_id, chunk.chunk_index)
         recording = self._ledger.recordings.get(chunk.recording_id)
         if chunk.chunk_id is None and (recording is None or recording.state is RecordingState.DELETED):
@@ -68,7 +73,6 @@ class MemoryRebuildLedger:
         elif placement is Placement.DISPUTE:
             self._ledger.chunks.write(structs.replace(row, state=ChunkState.DISPUTED))
             self._ledger.disputed[key] = [copy_of(row), chunk]
-            disputed.append(row)
         elif placement is Placement.ADD_COPY:
             others = [copy for copy in contents if content_of(copy) != content_of(chunk)]
             self._ledger.disputed[key] = [*others, chunk]

@@ -12,7 +12,7 @@ from server.storage.postgres_arrays import int4_column, int8_column, sha256_colu
 from server.storage.postgres_chunks import SET_COMPLETE_AGAIN
 from server.storage.postgres_connection import PostgresConnections, Transaction
 from server.storage.postgres_rows import CHUNK_COLUMNS, read_chunk_row
-from server.storage.rebuild_ledger import FoundObject, Placed
+from server.storage.rebuild_ledger import FoundObject
 from server.storage.rebuild_rules import Placement, copy_of, place_found
 
 _Key = tuple[UUID, int]
@@ -66,6 +66,10 @@ _KEEP_CONTENTS: Final = """
     on conflict on constraint disputed_contents_pkey
         do update set object_id = excluded.object_id, object_offset = excluded.object_offset
 """
+_SELECT_DISPUTED: Final = f"""
+    select {CHUNK_COLUMNS} from chunks where state = 'disputed' and (recording_id, chunk_index) > (%s, %s)
+    order by recording_id, chunk_index limit %s
+"""  # noqa: S608 - constants only
 
 _SETTLE_OBJECTS: Final = """
     with page as (
@@ -92,7 +96,7 @@ class PostgresRebuildLedger:
     def __init__(self, connections: PostgresConnections) -> None:
         self._connections = connections
 
-    async def place(self, found: Sequence[FoundObject], acknowledged_before: datetime | None) -> Placed:
+    async def place(self, found: Sequence[FoundObject], acknowledged_before: datetime | None) -> int:
         chunks = [chunk for item in found for chunk in item.chunks]
         recordings = sorted({chunk.recording_id for chunk in chunks if is_recording_id(chunk.recording_id)})
         async with self._connections.transaction() as transaction:
@@ -104,14 +108,18 @@ class PostgresRebuildLedger:
                 if chunk.object_id in stored and (chunk.chunk_id is not None or chunk.recording_id in standing)
             ]
             new_count = 0
-            disputed: list[StoredChunk] = []
             for batch in _split_by_key(placeable):
                 inserted = await _insert_chunks(transaction, batch)
                 new_count += len(inserted)
                 rest = [chunk for chunk in batch if _key_of(chunk) not in inserted]
                 if rest:
-                    disputed += await _place_beside(transaction, rest, acknowledged_before)
-        return Placed(new_count, disputed)
+                    await _place_beside(transaction, rest, acknowledged_before)
+        return new_count
+
+    async def list_disputed(self, *, after: _Key | None, limit: int) -> list[StoredChunk]:
+        check_page_limit(limit)
+        rows = await self._connections.fetch(_SELECT_DISPUTED, (*(after or (_FIRST, -1)), limit))
+        return [read_chunk_row(row) for row in rows]
 
     async def settle_objects(self, *, after: UUID | None, limit: int) -> UUID | None:
         check_page_limit(limit)
@@ -151,8 +159,8 @@ async def _insert_chunks(transaction: Transaction, batch: Sequence[NewChunk]) ->
 
 async def _place_beside(
     transaction: Transaction, rest: Sequence[NewChunk], acknowledged_before: datetime | None
-) -> list[StoredChunk]:
-    """Chunks that have a row already; the rows that are disputed now."""
+) -> None:
+    """Chunks that have a row already."""
     keys = _key_columns(rest)
     rows = {
         (row.recording_id, row.chunk_index): row
@@ -178,7 +186,6 @@ async def _place_beside(
             copies.append(chunk)
             repointed.append(chunk)
     await _write(transaction, repointed, copies, disputed)
-    return disputed
 
 
 async def _write(

@@ -27,23 +27,19 @@ class FoundObject:
     chunks: tuple[NewChunk, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """What became of the chunks: rows that are new, that are disputed now; others have their row already."""
-
-    new_count: int
-    disputed: list[StoredChunk]
-
-
 class RebuildLedger(Protocol):
     """The same database as the `Ledger`, or its stand-in. Every `limit` is 1..LIST_ROWS_MAX."""
 
-    async def place(self, found: Sequence[FoundObject], acknowledged_before: datetime | None) -> Placed:
-        """One transaction: a verified row for each object, and for its chunks by `place_found`.
+    async def place(self, found: Sequence[FoundObject], acknowledged_before: datetime | None) -> int:
+        """One transaction: a verified row for each object, and for its chunks by `place_found`; how many are new.
 
         Rows acknowledged before that time count against every other content; None: there were none. An
         object that is on its way out is left to collect.
         """
+        ...
+
+    async def list_disputed(self, *, after: tuple[UUID, int] | None, limit: int) -> list[StoredChunk]:
+        """Rows of which two contents were found, in order of recording_id and chunk_index."""
         ...
 
     async def settle_objects(self, *, after: UUID | None, limit: int) -> UUID | None:

@@ -103,6 +103,8 @@ def test_collect_waits_for_a_pass_that_another_process_runs_and_says_so(own_serv
         connection.execute(
             "insert into passes (kind, holder, held_until, began_at, progress)"
             " values ('collect', gen_random_uuid(), now() + interval '5 seconds', now(), '')"
+            " on conflict (kind) do update set holder = excluded.holder, held_until = excluded.held_until,"
+            " began_at = excluded.began_at, progress = excluded.progress"
         )
     done = run(own_server, "collect", "--json")
     assert done.returncode == 0, done.stderr

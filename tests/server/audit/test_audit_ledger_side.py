@@ -57,6 +57,20 @@ async def test_a_lost_recording_row_is_registered_again_under_its_newest_title(s
     assert repairs(await scene.audit()) == {}
 
 
+async def test_a_title_that_cannot_be_read_keeps_nothing_else_from_coming_back(scene: Scene) -> None:
+    await Registrar(scene.ledger, scene.store).register(registration_of(scene.recording_id))
+    await Registrar(scene.ledger, scene.store).rename(scene.recording_id, "the better name")
+    (title,) = [key for key in await scene.keys() if "/titles/" in key]
+    await scene.store.delete(title)
+    await scene.store.put(title, b"not a title")
+    await scene.drop_recording_row()
+    assert repairs(await scene.audit())["restored"] == 1
+    found = await scene.ledger.find_recording(scene.recording_id)
+    assert found is not None and found.title == "a take"
+    (finding,) = await scene.findings(FindingKind.MISMATCHED)
+    assert title in finding.detail
+
+
 # -- documents
 
 

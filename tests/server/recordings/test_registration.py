@@ -14,6 +14,7 @@ from server.recordings.registration import Registrar
 from server.refusal import Refusal
 from server.storage.blob_store import BlobStoreUnavailableError
 from server.storage.keys import RecordingKey, TombstoneKey, new_uuid7, titles_prefix
+from server.storage.memory_ledger import MemoryLedger
 from tests.server.recordings.held import STARTED_AT, Held, registration_of
 from tests.server.recordings.watched import Watched, let_others_go
 
@@ -81,6 +82,16 @@ async def test_a_registration_left_by_a_crash_is_taken_up(held: Held) -> None:
     assert is_new
     assert store.count("put") == 0
     assert await held.ledger.find_recording_document(held.recording_id) == left
+
+
+async def test_a_registration_after_its_row_was_lost_keeps_the_newest_title(memory: Held) -> None:
+    registration = registration_of(memory.recording_id)
+    await registrar_of(memory).register(registration)
+    await registrar_of(memory).rename(memory.recording_id, "the better name")
+    assert isinstance(memory.ledger, MemoryLedger)
+    del memory.ledger.recordings[memory.recording_id]
+    recording, is_new = await registrar_of(memory).register(registration)
+    assert (recording.title, is_new) == ("the better name", True)
 
 
 async def test_a_registration_left_by_a_crash_with_other_fields_is_refused(held: Held) -> None:

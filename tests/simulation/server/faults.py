@@ -47,6 +47,13 @@ _WRITES = frozenset(
         "remove_object",
         "note_garbage",
         "place",
+        "restore_certificate",
+        "write_installation",
+        "note_finding",
+        "save_pass",
+        "finish_pass",
+        "settle_objects",
+        "settle_recordings",
     ]
 )
 

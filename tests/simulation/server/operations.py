@@ -1,6 +1,7 @@
 """What the numbers that Hypothesis draws mean, and how a world comes to rest."""
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -76,13 +77,18 @@ def _damage(world: World, slot: int, choice: int) -> None:
     world.damage_object(choice, flips=choice % 2 == 0)
 
 
+def _drop_rows(world: World, slot: int, choice: int) -> None:
+    world.drop_rows(choice)
+
+
 def _rename(world: World, slot: int, choice: int) -> None:
     world.run(world.rename(world.slots[slot]))
 
 
 def _burn(world: World, slot: int, choice: int) -> None:
     world.plan.begin(0, Way.LATE)
-    (world.check_rebuild, world.save_backup, world.restore_backup, world.land_commits)[choice % 4]()
+    restore = partial(world.restore_backup, collects_first=choice >= 8)
+    (world.check_rebuild, world.save_backup, restore, world.land_commits)[choice % 4]()
 
 
 _ACTS: Final[tuple[Act, ...]] = (
@@ -98,6 +104,7 @@ _ACTS: Final[tuple[Act, ...]] = (
     *[_advance] * 2,
     _land,
     _damage,
+    _drop_rows,
     _rename,
     _burn,
 )
@@ -146,6 +153,7 @@ def converge(world: World) -> None:
         world.run(world.collect())
         world.check()
     assert not world.excused, f"never healed: {world.excused}"
+    assert not world.excused_recordings, f"never came back: {world.excused_recordings}"
     for recording_id in world.slots:
         if recording_id not in world.deleting and all((recording_id, index) in world.acked for index in range(CHUNKS)):
             row = world.ledger.recordings[recording_id]

@@ -77,6 +77,13 @@ def audit_of_an_old_backup(world: World) -> None:
     world.restore_backup()
 
 
+def collect_on_an_old_backup(world: World) -> None:
+    world.save_backup()
+    ingest(world)
+    delete(world)
+    world.restore_backup(collects_first=True)
+
+
 def collect(world: World) -> None:
     world.run(world.collect())
 
@@ -102,6 +109,7 @@ STORIES: list[Story] = [
     audit,
     audit_of_lost_objects,
     audit_of_an_old_backup,
+    collect_on_an_old_backup,
     collect,
     collect_what_is_due,
     merge_a_day,

@@ -103,6 +103,7 @@ class World:
     slots: list[UUID] = field(default_factory=list)
     acked: dict[Key, int] = field(default_factory=dict)  # the version that was acknowledged
     excused: set[Key] = field(default_factory=set)
+    excused_recordings: set[UUID] = field(default_factory=set)  # until their row is back
     deleted: set[UUID] = field(default_factory=set)  # answered 204
     deleting: set[UUID] = field(default_factory=set)  # asked for
     certificates: dict[UUID, bytes] = field(default_factory=dict)
@@ -290,6 +291,37 @@ class World:
                 self.excused |= {(chunk.recording_id, chunk.chunk_index) for chunk in chunks}
         self.bucket.damage(key, flips=flips)
 
+    def drop_rows(self, choice: int) -> None:
+        """Rows vanish from the ledger: a chunk's, an object's with its chunks', or a recording's."""
+        self.land_commits()
+        ledger = self.ledger
+        match choice % 3:
+            case 0:
+                keys = sorted(key for object_id in ledger.objects for key in self._keys_in(object_id))
+                self._drop_chunks(keys[choice % len(keys) :][:1] if keys else [])
+            case 1:
+                ids = sorted(object_id for object_id in ledger.objects if not self._is_disputed(object_id))
+                for object_id in ids[choice % len(ids) :][:1] if ids else []:
+                    self._drop_chunks(self._keys_in(object_id))
+                    del ledger.objects[object_id]
+            case _:
+                ids = sorted(ledger.recordings)
+                for recording_id in ids[choice % len(ids) :][:1] if ids else []:
+                    del ledger.recordings[recording_id]
+                    self.excused_recordings.add(recording_id)
+
+    def _keys_in(self, object_id: UUID) -> list[Key]:
+        return [(row.recording_id, row.chunk_index) for row in self.ledger.chunks.of_object(object_id)]
+
+    def _is_disputed(self, object_id: UUID) -> bool:
+        return any(each.object_id == object_id for contents in self.ledger.disputed.values() for each in contents)
+
+    def _drop_chunks(self, keys: list[Key]) -> None:
+        for key in keys:
+            self.ledger.chunks.remove(key)
+            self.ledger.disputed.pop(key, None)
+            self.excused.add(key)
+
     def save_backup(self) -> None:
         """What a nightly dump of the database holds."""
         self.land_commits()
@@ -303,8 +335,11 @@ class World:
             )
         )
 
-    def restore_backup(self) -> None:
-        """The database is that of the backup; the audit runs before anybody is let in (docs/OPERATING.md)."""
+    def restore_backup(self, *, collects_first: bool = False) -> None:
+        """The database is that of the backup; the audit runs before anybody is let in (docs/OPERATING.md).
+
+        A server that was started on it may have collected first, by its schedule.
+        """
         if self.backup is None:
             return
         self.advance(GRACE_S + 1)
@@ -314,6 +349,8 @@ class World:
         self.ledger.findings, self.ledger.disputed = findings, disputed
         self.start_process()
         self.advance(GRACE_S + 1)
+        if collects_first:
+            self.run(self.collect())
         self.run(self.audit())
         self.run(self.audit())  # the first one finds what is lost, and the second its spare copies
 
@@ -341,13 +378,21 @@ class World:
         for key in self.acked:
             if key[0] not in self.deleting and key not in self.excused:
                 self.check_held(key)
-        for recording_id in self.deleted:
+        self.excused_recordings = {each for each in self.excused_recordings if not self._is_back(each)}
+        for recording_id in self.deleted - self.excused_recordings:
             row = self.ledger.recordings.get(recording_id)
             assert row is not None and row.state is RecordingState.DELETED, f"{recording_id} came back"
             assert not self.ledger.chunks.of_recording(recording_id), f"chunks of {recording_id} came back"
         for recording_id, certificate in self.certificates.items():
-            if recording_id not in self.deleting:
+            if recording_id not in self.deleting | self.excused_recordings:
                 assert self.ledger.recordings[recording_id].certificate == certificate, "I4: the certificate changed"
+
+    def _is_back(self, recording_id: UUID) -> bool:
+        """Whether a row that was dropped says again what it said."""
+        row = self.ledger.recordings.get(recording_id)
+        if row is None or recording_id in self.deleted:
+            return row is not None and row.state is RecordingState.DELETED
+        return row.certificate == self.certificates.get(recording_id) or recording_id in self.deleting
 
     def check_rebuild(self) -> None:
         """I8: the bucket alone gives back what was promised and not damaged, and nothing that was deleted."""
