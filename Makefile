@@ -46,7 +46,7 @@ bench: ## A backlog in the client; small benchmarks beside the bare bucket; resu
 	@$(python) -m loadtest.client_backlog
 	@$(python) -m loadtest.bench
 
-bench-audit: ## A clean audit over a million chunks: time, memory, growth; then a purge (AUDIT_PACKED=, AUDIT_OWN=)
+bench-audit: ## Audit, verify, scrub and rebuild over a million chunks: time, memory, growth; then a purge (AUDIT_PACKED=, AUDIT_OWN=, AUDIT_PARTS=)
 	@$(setup) test
 	@$(python) -m loadtest.bench_audit
 
