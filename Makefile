@@ -9,7 +9,7 @@ python := .venv/bin/python
 # Where set-up puts node and npm on a machine that has none.
 export PATH := $(CURDIR)/.build/node/bin:$(PATH)
 
-.PHONY: help run dev test build check planted-bugs bench bench-audit bench-media bench-page pictures kill-matrix stack-kills load migrate db-shell lock clean
+.PHONY: help run dev test build check planted-bugs bench bench-audit bench-media bench-page pictures kill-matrix stack-kills load load-purge migrate db-shell lock clean
 
 help: ## List these words
 	@echo 'Holdfast: a browser recorder that does not lose anything.'
@@ -74,6 +74,10 @@ stack-kills: ## SIGKILL of the real API, PostgreSQL, SeaweedFS and MinIO at ever
 load: ## The assignment's load test on a fresh server, then the byte-level check (RATE=, DURATION=)
 	@$(setup) test page
 	@$(python) -m loadtest.run_load
+
+load-purge: ## The load test, then 1 % of objects and rows purged, audited, sent again, audited, every byte checked (RATE=, DURATION=)
+	@$(setup) test page
+	@$(python) -m loadtest.purge
 
 migrate: ## Bring the configured database's schema up to date
 	@$(setup) run

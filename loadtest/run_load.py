@@ -19,6 +19,7 @@ from loadtest.embedded_stores import find_bucket, find_database_url
 from loadtest.k6_run import LoadError, Measured, run_k6
 from loadtest.machine import describe_machine, read_cpu_s
 from loadtest.served import Served, serve
+from loadtest.workload import Run
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "loadtest" / "results"
@@ -89,15 +90,20 @@ def _run(served: Served, profile: Path, rate: str, duration: str) -> Outcome:
     measured = run_k6(profile, f"run{time.time_ns() // 1_000_000}", settings, served.folder)
     cpu_after = read_cpu_s(served.pid)
     print("load: auditing every byte in bucket and ledger ...", flush=True)
-    rows = read_rows(find_database_url(served.folder / "data"))
-    bucket = find_bucket(served.folder / "data").open_reader()
-    try:
-        verdict = audit(measured.run, rows, bucket.read_all())
-    finally:
-        bucket.close()
+    verdict = audit_bytes(served, measured.run)
     cpu_s = {name: spent - cpu_before.get(name, 0.0) for name, spent in cpu_after.items()}
     command = f"make load RATE={rate} DURATION={duration}"
     return Outcome(profile.name, rate, duration, measured, verdict, {**cpu_s, "k6": measured.cpu_s}, command)
+
+
+def audit_bytes(served: Served, run: Run) -> Verdict:
+    """Every byte of the run in the server's own bucket and ledger."""
+    rows = read_rows(find_database_url(served.folder / "data"))
+    bucket = find_bucket(served.folder / "data").open_reader()
+    try:
+        return audit(run, rows, bucket.read_all())
+    finally:
+        bucket.close()
 
 
 def format_result(outcome: Outcome) -> str:

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from server.storage.s3_client import make_client
 from tests.integration.processes import wait_until
 from tests.integration.sender import Sender, make_chunk
 from tests.integration.server_process import ServerProcess, own_environ
-
-LOAD_CHUNKS = 600
 
 
 @pytest.fixture(scope="module")
@@ -69,34 +66,6 @@ def test_audit_scrub_and_findings_say_the_same_as_the_server_and_end_with_1_on_h
     assert run(own_server, "findings").stdout.strip() == "0 findings"
 
 
-def test_a_purge_of_objects_and_rows_after_a_load_is_repaired_by_sending_again_and_the_second_audit_is_empty(
-    own_server: ServerProcess,
-) -> None:
-    sent = {f"purge/{number}": f"the bytes of {number}" for number in range(LOAD_CHUNKS)}
-    with ThreadPoolExecutor(8) as threads:
-        assert set(threads.map(lambda item: _upload(own_server, *item), sent.items())) == {200}
-    _audit(own_server)
-    # 1 % of the objects, at least two, and 1 % of the rows.
-    objects = [key for key in _list_objects(own_server) if key.startswith("packs/")]
-    lost = objects[:: max(1, len(objects) // max(2, len(objects) // 100))]
-    _remove_objects(own_server, lost)
-    with psycopg.connect(own_server.database_url, autocommit=True) as connection:
-        connection.execute(
-            "delete from chunks where recording_id in (select recording_id from chunks order by sha256 limit %s)",
-            (LOAD_CHUNKS // 100,),
-        )
-    first = _audit(own_server)
-    assert first["missing"] == len(lost) and first["rerequested"] == first["wanted"] > 0
-    with ThreadPoolExecutor(8) as threads:
-        assert set(threads.map(lambda item: _upload(own_server, *item), sent.items())) == {200}
-    second = _audit(own_server)
-    assert [second[name] for name in ("missing", "orphans", "mismatched", "adopted", "rerequested", "wanted")] == [
-        0
-    ] * 6
-    for chunk_id, data in sent.items():
-        assert httpx.get(f"{own_server.base_url}/api/chunks/{chunk_id}", timeout=30).text == data
-
-
 def test_collect_waits_for_a_pass_that_another_process_runs_and_says_so(own_server: ServerProcess) -> None:
     # Given a process that runs one and falls silent
     with psycopg.connect(own_server.database_url, autocommit=True) as connection:
@@ -137,21 +106,6 @@ def test_audit_starts_the_embedded_stores_where_no_server_runs(tmp_path: Path) -
     assert done.returncode == 1
     assert "store-mismatch" in done.stderr
     assert not list((tmp_path / "run").glob("*.pid"))
-
-
-def _upload(server: ServerProcess, chunk_id: str, data: str) -> int:
-    body = {"chunkId": chunk_id, "data": data}
-    return httpx.post(f"{server.base_url}/api/chunks/upload", json=body, timeout=60).status_code
-
-
-def _audit(server: ServerProcess) -> dict[str, Any]:
-    """An audit that has ended."""
-    answer = httpx.post(f"{server.base_url}/api/audit", timeout=60)
-    if answer.status_code == 202:
-        wait_until(lambda: last_audit(server)["standing"] == "finished", "the audit to end")
-        return last_audit(server)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
 
 
 def _list_objects(server: ServerProcess) -> list[str]:

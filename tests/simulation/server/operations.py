@@ -9,6 +9,7 @@ from protocol.states import RecordingState
 from server.audit.waste import read_entries
 from server.storage.keys import CHUNKS_PREFIX, PACKS_PREFIX
 from server.storage.pack_format import PackError
+from tests.simulation.server.damage import damage_object, drop_rows
 from tests.simulation.server.faults import Way
 from tests.simulation.server.world import CHUNKS, GRACE_S, LOOSE, SLOTS, Key, World, body_of, loose_key
 
@@ -74,11 +75,11 @@ def _land(world: World, slot: int, choice: int) -> None:
 
 
 def _damage(world: World, slot: int, choice: int) -> None:
-    world.damage_object(choice, flips=choice % 2 == 0)
+    damage_object(world, choice, flips=choice % 2 == 0)
 
 
 def _drop_rows(world: World, slot: int, choice: int) -> None:
-    world.drop_rows(choice)
+    drop_rows(world, choice)
 
 
 def _rename(world: World, slot: int, choice: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.simulation.server.damage import damage_object
 from tests.simulation.server.faults import Way
 from tests.simulation.server.operations import converge
 from tests.simulation.server.world import GRACE_S, World, loose_key
@@ -65,8 +66,8 @@ def audit(world: World) -> None:
 
 
 def audit_of_lost_objects(world: World) -> None:
-    world.damage_object(0, flips=False)
-    world.damage_object(1, flips=True)
+    damage_object(world, 0, flips=False)
+    damage_object(world, 1, flips=True)
     world.run(world.audit())
 
 

@@ -276,52 +276,6 @@ class World:
         if self.slots[slot] in self.deleting:
             self.slots[slot] = self.new_id()
 
-    def damage_object(self, choice: int, *, flips: bool) -> None:
-        """An object is lost or spoiled; what stood in it is excused until it is stored or verified again."""
-        self.land_commits()
-        keys = [key for key in sorted(self.bucket.bodies()) if key.startswith((CHUNKS_PREFIX, PACKS_PREFIX))]
-        if not keys:
-            return
-        key = keys[choice % len(keys)]
-        body = self.bucket.bodies()[key]
-        self.excused |= {chunk for chunk, version in self.acked.items() if body_of(chunk, version) in body}
-        for row in self.ledger.objects.values():
-            if row.stored.key == key:  # also rows of a COMMIT whose answer was lost
-                chunks = self.ledger.chunks.of_object(row.stored.object_id)
-                self.excused |= {(chunk.recording_id, chunk.chunk_index) for chunk in chunks}
-        self.bucket.damage(key, flips=flips)
-
-    def drop_rows(self, choice: int) -> None:
-        """Rows vanish from the ledger: a chunk's, an object's with its chunks', or a recording's."""
-        self.land_commits()
-        ledger = self.ledger
-        match choice % 3:
-            case 0:
-                keys = sorted(key for object_id in ledger.objects for key in self._keys_in(object_id))
-                self._drop_chunks(keys[choice % len(keys) :][:1] if keys else [])
-            case 1:
-                ids = sorted(object_id for object_id in ledger.objects if not self._is_disputed(object_id))
-                for object_id in ids[choice % len(ids) :][:1] if ids else []:
-                    self._drop_chunks(self._keys_in(object_id))
-                    del ledger.objects[object_id]
-            case _:
-                ids = sorted(ledger.recordings)
-                for recording_id in ids[choice % len(ids) :][:1] if ids else []:
-                    del ledger.recordings[recording_id]
-                    self.excused_recordings.add(recording_id)
-
-    def _keys_in(self, object_id: UUID) -> list[Key]:
-        return [(row.recording_id, row.chunk_index) for row in self.ledger.chunks.of_object(object_id)]
-
-    def _is_disputed(self, object_id: UUID) -> bool:
-        return any(each.object_id == object_id for contents in self.ledger.disputed.values() for each in contents)
-
-    def _drop_chunks(self, keys: list[Key]) -> None:
-        for key in keys:
-            self.ledger.chunks.remove(key)
-            self.ledger.disputed.pop(key, None)
-            self.excused.add(key)
-
     def save_backup(self) -> None:
         """What a nightly dump of the database holds."""
         self.land_commits()
