@@ -7,6 +7,8 @@ import pytest
 
 from server.setting_kinds import InvalidSettingError
 from server.settings import SETTINGS, describe_settings, read_settings
+from server.storage.postgres_connection import COMMIT_S, SETTLE_S
+from server.storage.s3_client import PUT_S
 
 S3 = {
     "HOLDFAST_S3_ENDPOINT": "https://s3.internal:9000",
@@ -76,6 +78,12 @@ def test_a_wrong_setting_is_refused_with_variable_and_expectation(
     assert sentence.startswith(variable)
     assert expected in sentence
     assert "very-secret" not in sentence
+
+
+def test_the_grace_period_is_far_beyond_what_a_chunk_can_take() -> None:
+    settings = read_settings({})
+    # A PUT may land as late as its attempt lasts, a COMMIT as late as its settling.
+    assert settings.grace_s >= 10 * (settings.ingest_timeout_s + PUT_S + COMMIT_S + SETTLE_S)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "127.0.0.9"])

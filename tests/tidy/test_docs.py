@@ -15,6 +15,8 @@ _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)|(?:s
 _PATH = re.compile(
     r"`((?:protocol|client_py|server|web|web_build|scripts|tests|e2e|loadtest|docs|requirements)/[\w./-]*)`"
 )
+# `tests/tidy/test_docs.py::test_no_link_is_dead`: the test that shows a rule.
+_TEST = re.compile(r"`((?:tests|e2e)/[\w./-]+\.py)::(\w+)`")
 _BUILT = ("web/dist",)  # made by `make build`, never tracked
 _CODE_ROW = re.compile(r"^\| `([a-z-]+)` \| (\d{3}) \| (yes)? ?\|", re.MULTILINE)
 _SETTING = re.compile(r"\bHOLDFAST_[A-Z0-9_]+\b")
@@ -99,6 +101,22 @@ def test_no_named_file_is_gone(page: str) -> None:
     assert find_dead_paths(read(page)) == []
 
 
+def find_absent_tests(page: str) -> list[str]:
+    """Tests that a page names as `tests/…/test_….py::test_…` and that are not there."""
+    absent = []
+    for path, name in _TEST.findall(page):
+        file = ROOT / path
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        if not re.search(rf"^(async )?def {name}\(", text, re.MULTILINE):
+            absent.append(f"{path}::{name}")
+    return absent
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_named_test_exists(page: str) -> None:
+    assert find_absent_tests(read(page)) == []
+
+
 def test_every_word_of_the_makefile_is_in_the_readme_or_in_help() -> None:
     makefile = read("Makefile")
     words = set(re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)[0].split())
@@ -117,4 +135,8 @@ def test_a_planted_gap_is_found() -> None:
     assert find_undocumented_codes(page + "\n| `invented` | 400 | | x |\n") == ["invented"]
     dead = "[a](nowhere.md) [b](PROTOCOL.md#nothing) ![c](no.png) [d](#none) [e](https://example.org/x) [f](FORMATS.md)"
     assert find_dead_links(dead, PurePosixPath("docs")) == ["nowhere.md", "PROTOCOL.md#nothing", "no.png", "#none"]
+    named = (
+        "`tests/tidy/test_docs.py::test_gone` `tests/gone.py::test_x` `tests/tidy/test_docs.py::test_no_link_is_dead`"
+    )
+    assert find_absent_tests(named) == ["tests/tidy/test_docs.py::test_gone", "tests/gone.py::test_x"]
     assert find_dead_paths("`server/gone.py` `tests/tidy/` `web/dist/x` `protocol/ids.py`") == ["server/gone.py"]
