@@ -97,9 +97,15 @@ class ListMore(FromWindow, frozen=True, kw_only=True, tag="list-more"):
 
 
 class SearchList(FromWindow, frozen=True, kw_only=True, tag="search-list"):
-    """What the person seeks in titles and ids, "" for nothing any more: the server's matches come first. -> listed"""
+    """What the person seeks, nothing any more without any of it: the server's matches come first. -> listed
+
+    `query` is a part of title or id; `states` are the server's; times are when a recording began.
+    """
 
     query: str
+    states: list[str] = []
+    started_from_ms: int | None = None
+    started_before_ms: int | None = None
 
 
 class Rename(FromWindow, frozen=True, kw_only=True, tag="rename"):

@@ -161,7 +161,7 @@ function refresh() {
   frame ??= requestAnimationFrame(() => {
     frame = null;
     const shown = combine(state, recorder);
-    show(shown, state, recorder);
+    show(shown, state);
     if (state.view) library.list.show(state.view.recordings, shown.liveId);
     sources.show(shown, recorder.run);
     meter.follow(sources.stream);

@@ -19,6 +19,11 @@ export const texts = {
     uploaded: "Uploaded",
     verified: "Verified",
     recordings: "Recordings",
+    filter: "Filter",
+    filterState: "State",
+    filterFrom: "Recorded from",
+    filterTo: "Until",
+    filterClear: "Show all",
     downloadMp4: "Download as MP4",
     download: "Download",
     close: "Close",
@@ -46,7 +51,7 @@ export const texts = {
     idle: "Ready for the next one",
     failed: "Not running",
   },
-  title: (state) => (state ? `${state} · Holdfast` : "Holdfast"),
+  title: (state, elapsed) => (state ? `${state} ${elapsed} · Holdfast` : "Holdfast"),
   pause: "Pause",
   resume: "Resume",
   path: {
@@ -90,8 +95,8 @@ export const texts = {
   offline: "No network. Recording goes on; what is saved on this device is uploaded when the network is back.",
   nextBuild: "A new version of Holdfast is here. To use it, close every tab of this page, then open it again; nothing that is saved is lost.",
   offlineUse: {
-    ready: "This page opens and records without a network too.",
-    "not-ready": "Without a network this page would not open yet; keep it open.",
+    ready: "This page opens and records without a network, too.",
+    "not-ready": "Without a network it does not open yet.",
   },
   capture: {
     NotAllowedError: "The browser was not allowed to record. Allow the microphone, camera or screen for this site in the address bar, then press Record again.",
@@ -142,12 +147,16 @@ export const texts = {
     return bytesLocal < bytesCaptured ? `${bytes(bytesCaptured)}, ${bytes(bytesLocal)} of it on this device` : `${bytes(bytesCaptured)} on this device`;
   },
   list: {
-    nothing: "Nothing recorded yet.",
+    nothing: "Nothing recorded yet. What you record appears here.",
     noMatch: (query) => `No recording matches “${query}”.`,
+    noneThere: "No recording is in this state and of these days.",
     first: "Asking the server for earlier recordings…",
     more: "Loading older recordings…",
     searching: (n) => `Looking through older recordings (${n.toLocaleString()} so far)…`,
     waiting: "The server's list does not come at the moment; it is asked for again. What is on this device is shown.",
+  },
+  filter: {
+    states: { any: "Any", complete: "Complete", unfinished: "Not finished", problem: "Needs a look" },
   },
   act: {
     play: (title) => `Play ${title}`,
@@ -159,7 +168,7 @@ export const texts = {
     downloadHeld: "Download what is here",
   },
   undo: {
-    words: (title) => `“${title}” is deleted here and on the server in a moment.`,
+    words: (title) => `“${title}” will be deleted here and on the server in a moment.`,
     button: "Undo",
   },
   player: {
@@ -180,8 +189,8 @@ export const texts = {
     ],
     download: "Download the certificate",
   },
-  free: (size) => `Free ${size}`,
-  freeLabel: (size) => `Free ${size} on this device: take away what is verified on the server`,
+  free: (size) => `Free up ${size}`,
+  freeLabel: (size) => `Free up ${size} on this device: take away what is verified on the server`,
   deleteLabel: (title) => `Delete the recording ${title}`,
   keepFile: "Keep as a file",
 };

@@ -131,7 +131,7 @@ class Client:
             case ListMore():
                 parts.listing.want_more()
             case SearchList():
-                parts.listing.search(message.query)
+                parts.listing.search(message)
             case Rename():
                 parts.renaming.rename(message.recording_id, message.title)
             case FreeSpace():

@@ -1,11 +1,13 @@
 """What the server lists beside the recordings on this device: a page at a time, as the person's list asks for it.
 
-What is sought is asked of the server first, so that it is found however old it is; then the pages go on.
+What is sought is asked of the server first, so that it is found however old it is. Where words are sought, the whole
+list follows: a row may say them where the server does not look, as a date in the person's own language.
 
 A recording that this device holds stays its own row, to which the server's word adds what it knows
 better; every other becomes a row of its own. Nothing that uploads waits for the list.
 """
 
+from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import UNSET
@@ -16,10 +18,10 @@ from client_py.core.book import Book, Recording
 from client_py.core.events import Answered, Unanswered
 from client_py.core.requests import DescribeFlight, ListFlight, Requests
 from client_py.core.states import RecordingLife
-from client_py.messages import Listed, RecordingView
+from client_py.messages import Listed, RecordingView, SearchList
 from protocol.limits import SEARCH_MAX_CHARS
 from protocol.states import MediaState, RecordingState
-from protocol.wire import Media, RecordingPage
+from protocol.wire import STARTED_AT_MAX, STARTED_AT_MIN, Media, RecordingPage
 from protocol.wire import Recording as ListedRecording
 
 PAGE_ROWS: Final = 100  # about 40 KB, a few screens of rows
@@ -44,7 +46,8 @@ class Listing:
         self._has_more = True
         self._query = ""
         self._query_cursor: str | None = None
-        self._is_sought = False  # the server still has matches that were not listed
+        self._has_more_sought = False  # the server still has matches that were not listed
+        self._are_words_sought = False
         self._media_asks: dict[str, tuple[int, int]] = {}  # recording_id -> (asks so far, when the next is due)
 
     def want_more(self) -> None:
@@ -52,11 +55,14 @@ class Listing:
         self._is_shown = True
         self._is_wanted = True
 
-    def search(self, query: str) -> None:
-        """The person seeks this in the list: every recording that the server finds is listed, page after page."""
-        query = "".join(sign for sign in query if sign.isprintable()).strip()[:SEARCH_MAX_CHARS]
+    def search(self, sought: SearchList) -> None:
+        """The person seeks this in the list: the server's matches come page by page, as the list asks for them."""
+        query = _address_of(sought)
         if query != self._query:
-            self._query, self._query_cursor, self._is_sought = query, None, bool(query)
+            self._query, self._query_cursor = query, None
+            self._has_more_sought = self._is_wanted = bool(query)
+            self._are_words_sought = "&q=" in query
+        self._tell([])  # also of the same as before: the window waits to hear whether there is more of it
 
     def nudge(self) -> None:
         """Try now what waits after a failure."""
@@ -104,9 +110,11 @@ class Listing:
         is_free = self._requests.has_room and not self._requests.is_flying(ListFlight)
         if not is_free or not self._backoff.is_open(self._book.at):
             return
-        if self._is_sought:
+        if not self._is_wanted:
+            return
+        if self._has_more_sought:
             self._ask(self._query, self._query_cursor)
-        elif self._is_wanted and self._has_more:
+        elif self._goes_on:
             self._ask("", self._cursor)
 
     def on_answer(self, flight: ListFlight, event: Answered | Unanswered) -> None:
@@ -116,11 +124,11 @@ class Listing:
             self._backoff.succeed()
             self._book.server_words = ""
             if not flight.query:
-                self._cursor, self._is_wanted = page.next_cursor, False
+                self._cursor, self._is_wanted = page.next_cursor, self._has_more_sought
                 self._has_more = page.next_cursor is not None and len(self._rows) < LISTED_MAX
             elif flight.query == self._query:  # else the person seeks something else by now
-                self._query_cursor = page.next_cursor
-                self._is_sought = page.next_cursor is not None and len(self._rows) < 2 * LISTED_MAX
+                self._query_cursor, self._is_wanted = page.next_cursor, False
+                self._has_more_sought = page.next_cursor is not None and len(self._rows) < 2 * LISTED_MAX
             self.take(*page.recordings)
             return
         refusal = read_refusal(event)
@@ -136,9 +144,8 @@ class Listing:
             self.take(described)
 
     def _ask(self, query: str, cursor: str | None) -> None:
-        sought = "&q=" + "".join(f"%{byte:02X}" for byte in query.encode()) if query else ""
         after = f"&cursor={cursor}" if cursor else ""  # base64url: nothing in it needs escaping
-        path = f"/api/recordings?limit={PAGE_ROWS}{sought}{after}"
+        path = f"/api/recordings?limit={PAGE_ROWS}{query}{after}"
         self._requests.start(ListFlight(recording_id="", query=query), "GET", path)
 
     def _ask_for_media(self) -> None:
@@ -159,7 +166,37 @@ class Listing:
 
     def _tell(self, rows: list[RecordingView], gone: list[str] | None = None) -> None:
         is_waiting = self._backoff.failures > 0
-        self._book.tell(Listed(rows=rows, gone=gone or [], has_more=self._has_more, is_waiting=is_waiting))
+        has_more = self._has_more_sought or self._goes_on
+        self._book.tell(Listed(rows=rows, gone=gone or [], has_more=has_more, is_waiting=is_waiting))
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the list itself still has pages that the person may want."""
+        return self._has_more and (self._are_words_sought or not self._query)
+
+
+def _address_of(sought: SearchList) -> str:
+    """What is sought as it stands in the address of a listing; "" for nothing."""
+    words = "".join(sign for sign in sought.query if sign.isprintable()).strip()[:SEARCH_MAX_CHARS]
+    asked = {
+        "q": words,
+        "state": ",".join(sought.states),
+        "started_from": _time_of(sought.started_from_ms),
+        "started_before": _time_of(sought.started_before_ms),
+    }
+    return "".join(f"&{name}={_escape(text)}" for name, text in asked.items() if text)
+
+
+def _time_of(ms: int | None) -> str:
+    """RFC 3339, within what the wire takes."""
+    if ms is None:
+        return ""
+    first_ms, end_ms = (int(bound.timestamp() * 1000) for bound in (STARTED_AT_MIN, STARTED_AT_MAX))
+    return datetime.fromtimestamp(min(max(ms, first_ms), end_ms - 1000) / 1000, UTC).isoformat()
+
+
+def _escape(text: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in text.encode())
 
 
 def row_of(listed: ListedRecording) -> RecordingView:

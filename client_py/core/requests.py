@@ -51,7 +51,7 @@ class DeleteFlight(Flight, frozen=True, kw_only=True):
 
 
 class ListFlight(Flight, frozen=True, kw_only=True):
-    """`GET /api/recordings`; of no recording. `query`: what it seeks, "" for the list itself."""
+    """`GET /api/recordings`; of no recording. `query`: what it seeks, as it stands in the address; "" for all."""
 
     query: str = ""
 

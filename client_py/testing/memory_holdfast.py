@@ -157,12 +157,11 @@ class MemoryHoldfast:
 
     def _list(self, query: dict[str, str]) -> Response:
         """Newest first; the cursor is the last recording's id."""
-        part = query.get("q", "").lower()
         ids = sorted((key for key in self.ledger if str(key) < query.get("cursor", "~")), reverse=True)
-        ids = [key for key in ids if part in f"{self._describe(self.ledger[key]).title or ''} {key}".lower()]
-        shown, limit = ids[: int(query["limit"])], int(query["limit"])
-        next_cursor = str(shown[-1]) if len(ids) > limit else None
-        rows = [self._describe(self.ledger[key]) for key in shown]
+        rows = [row for row in map(self._describe, map(self.ledger.__getitem__, ids)) if _is_sought(row, query)]
+        limit = int(query["limit"])
+        next_cursor = str(rows[limit - 1].recording_id) if len(rows) > limit else None
+        rows = rows[:limit]
         return _json(200, RecordingPage(recordings=rows, next_cursor=next_cursor))
 
     def _register(self, body: bytes) -> Response:
@@ -299,6 +298,15 @@ class MemoryHttp:
                 return await self._server.exchange(method, path, headers, body)
         except TimeoutError:
             raise RequestTimedOutError(f"no answer within {timeout_s} s") from None
+
+
+def _is_sought(row: Recording, query: dict[str, str]) -> bool:
+    began = row.started_at.isoformat()  # all in UTC, so the texts have the order of the times
+    return (
+        query.get("q", "").lower() in f"{row.title or ''} {row.recording_id}".lower()
+        and row.state in query.get("state", row.state).split(",")
+        and query.get("started_from", "") <= began < query.get("started_before", "~")
+    )
 
 
 def _json(status: int, body: Any) -> Response:

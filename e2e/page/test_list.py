@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -89,7 +90,37 @@ def test_a_search_looks_through_the_pages_that_were_never_shown(puppet: Puppet) 
     puppet.tell(listed(*(listed_row(number) for number in range(PAGE_ROWS, 2 * PAGE_ROWS))))
     puppet.wait(lambda: shown(puppet) == ["Talk 750"], "the one that is sought")
     puppet.page.get_by_test_id("search").fill("nothing like it")
+    puppet.wait(lambda: "Looking through older" in puppet.words("more"), "the words that it looks")
+    puppet.tell(listed())
     puppet.wait(lambda: "No recording matches" in puppet.page.locator("main").inner_text(), "the words")
+
+
+def test_a_state_and_days_are_sought_here_and_asked_of_the_server(puppet: Puppet) -> None:
+    page = puppet.page
+    old = {"startedAtMs": 1_600_000_000_000, "title": "An old one", "state": "damaged"}
+    rows = [listed_row(1), listed_row(2), listed_row(3) | old]
+    puppet.tell(listed(*rows))
+    puppet.wait(lambda: len(shown(puppet)) == 3, "the rows")
+    page.get_by_text("Filter", exact=True).click()
+    page.get_by_test_id("filter-state").select_option(label="Needs a look")
+    puppet.wait(lambda: shown(puppet) == ["An old one"], "what needs a look")
+    sought = puppet.wait_to_hear("search-list")[-1]
+    assert (sought["query"], sought["states"]) == ("", ["stalled", "damaged"])
+
+    # Days, in whichever order they are given, each with all of its hours
+    page.get_by_test_id("filter-to").fill("2020-09-12")
+    puppet.wait(lambda: shown(puppet) == [], "nothing so old")
+    puppet.tell(listed())
+    puppet.wait(lambda: "No recording is in this state" in page.locator("main").inner_text(), "the words")
+    page.get_by_test_id("filter-from").fill("2020-09-13")
+    puppet.wait(lambda: shown(puppet) == ["An old one"], "that day")
+    sought = puppet.heard("search-list")[-1]
+    began = page.evaluate("() => new Date(2020, 8, 12).getTime()")
+    assert (sought["startedFromMs"], sought["startedBeforeMs"]) == (began, began + 2 * 24 * 3_600_000)
+    page.get_by_test_id("filter-clear").click()
+    puppet.wait(lambda: len(shown(puppet)) == 3, "all of them again")
+    assert puppet.heard("search-list")[-1] == {"type": "search-list", "query": "", "states": []}
+    assert page.evaluate("() => document.activeElement.tagName") == "SUMMARY"
 
 
 def test_a_list_that_does_not_come_is_calm_information_and_what_is_here_is_shown(puppet: Puppet) -> None:
@@ -106,7 +137,7 @@ def test_delete_can_be_undone_for_a_moment_and_then_is_sent(puppet: Puppet) -> N
     puppet.wait(lambda: len(shown(puppet)) == 2, "the rows")
     row(puppet, 1).get_by_test_id("delete").click()
     puppet.wait(lambda: shown(puppet) == ["Talk 2"], "the row to go")
-    assert "“Talk 1” is deleted" in puppet.words("toast")
+    assert "“Talk 1” will be deleted" in puppet.words("toast")
     focused = "() => document.activeElement.dataset.testid"
     assert puppet.page.evaluate(focused) == "undo"
     puppet.page.keyboard.press("Enter")
@@ -182,7 +213,8 @@ def test_what_was_set_aside_says_why_and_can_be_tried_again(puppet: Puppet) -> N
             puppet.tell(held | {"chunkIndex": index, "content": [index] * 3})
             puppet.wait_to_hear("read-held", count=index + 2)
         puppet.tell({"type": "nothing-held", "recordingId": RECORDING_ID, "chunkIndex": 2, "message": ""})
-    assert download.value.suggested_filename == f"{RECORDING_ID}.webm"
+    began = datetime.fromtimestamp(a_row()["startedAtMs"] / 1_000, UTC).astimezone()
+    assert download.value.suggested_filename == f"Recording {began:%Y-%m-%d %H-%M}.webm", "as the server would name it"
     assert [each["chunkIndex"] for each in puppet.heard("read-held")] == [0, 1, 2]
 
 

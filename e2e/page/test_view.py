@@ -1,5 +1,6 @@
 """What the page shows of the worker's View, with a puppet for a worker: every word where a person looks for it."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -171,7 +172,7 @@ def test_a_row_that_changes_keeps_its_place_and_the_keyboards(puppet: Puppet) ->
 def test_space_is_freed_by_a_button_that_says_how_much(puppet: Puppet) -> None:
     assert not puppet.page.get_by_test_id("free-space").is_visible()
     puppet.tell(a_view(storage="12 MB used", bytesFreeable=1_820_000))
-    puppet.wait(lambda: puppet.words("free-space") == "Free 1.8 MB", "the button")
+    puppet.wait(lambda: puppet.words("free-space") == "Free up 1.8 MB", "the button")
     assert shows(puppet, "12 MB used")
     puppet.page.get_by_test_id("free-space").click()
     puppet.wait_to_hear("free-space")
@@ -191,7 +192,7 @@ def test_a_recording_is_made_with_the_keyboard_alone(puppet: Puppet) -> None:
     assert puppet.wait_to_hear("record")[0]["source"] == "camera"
     puppet.open_capture(source="camera")
     puppet.wait(lambda: page.evaluate(focused) == "pause", "the focus on what took Record's place")
-    assert page.title() == "Recording · Holdfast"
+    puppet.wait(lambda: re.fullmatch(r"Recording \d\d:\d\d · Holdfast", page.title()), "the title of the tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     puppet.wait_to_hear("stop")

@@ -25,7 +25,7 @@ from server.recordings.describing import (
 from server.refusal import Refusal
 from server.refusals import chunk_damaged, chunk_disputed, chunk_unknown
 from server.storage.blob_store import BlobNotFoundError, BlobStore
-from server.storage.ledger import Ledger, LocatedChunk, StoredChunk
+from server.storage.ledger import EVERY_RECORDING, Ledger, LocatedChunk, RecordingFilter, StoredChunk
 
 
 class Reader:
@@ -43,14 +43,13 @@ class Reader:
         """State, counts and gaps. Refuses RECORDING_UNKNOWN, RECORDING_DELETED."""
         return await describe_with_gaps(self._ledger, await require_recording(self._ledger, recording_id))
 
-    async def list_recordings(self, cursor: str | None, limit: int, sought: str | None = None) -> RecordingPage:
-        """A page, newest first, without deleted ones; gaps are told by `describe` alone. Refuses INVALID_CURSOR.
-
-        With `sought` only those whose title or id has it as a part.
-        """
+    async def list_recordings(
+        self, cursor: str | None, limit: int, which: RecordingFilter = EVERY_RECORDING
+    ) -> RecordingPage:
+        """A page, newest first, without deleted ones; gaps are told by `describe` alone. Refuses INVALID_CURSOR."""
         _check_limit(limit)
         before = None if cursor is None else decode_recording_cursor(cursor)
-        rows = await self._ledger.list_recordings(before=before, limit=limit + 1, sought=sought)
+        rows = await self._ledger.list_recordings(before=before, limit=limit + 1, which=which)
         shown = rows[:limit]
         return RecordingPage(
             recordings=[describe_recording(row) for row in shown],

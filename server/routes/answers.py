@@ -10,7 +10,7 @@ from litestar import Request, Response
 
 from protocol.errors import ErrorCode
 from protocol.ids import InvalidIdError, parse_recording_id
-from protocol.limits import CHUNK_INDEX_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, RUN_MAX, SEARCH_MAX_CHARS
+from protocol.limits import CHUNK_INDEX_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, RUN_MAX
 from server.parts import Parts
 from server.refusal import Refusal
 
@@ -86,21 +86,6 @@ def read_page(request: AnyRequest) -> tuple[str | None, int]:
             next_step="Ask for fewer rows and follow next_cursor.",
         )
     return query.get("cursor") or None, int(text)
-
-
-def read_sought(request: AnyRequest) -> str | None:
-    """What `q` seeks, None without one. Raises `Refusal` (invalid-request)."""
-    text: str | None = request.query_params.get("q")
-    if text is None:
-        return None
-    sought = text.strip()
-    if not 1 <= len(sought) <= SEARCH_MAX_CHARS or re.search(r"[\x00-\x1f\x7f]", sought):
-        raise Refusal(
-            ErrorCode.INVALID_REQUEST,
-            f"q is {text[:32]!r}; expected 1 to {SEARCH_MAX_CHARS} characters of a title or an id, no controls",
-            next_step="Leave q out to list every recording.",
-        )
-    return sought
 
 
 def path_after(request: AnyRequest, prefix: str) -> str:

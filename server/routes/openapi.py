@@ -65,7 +65,7 @@ CALLS: Final = (
         "Recordings, newest first",
         {200: wire.RecordingPage},
         (*_STORES, C.INVALID_REQUEST, C.INVALID_CURSOR),
-        query=("cursor", "limit", "q"),
+        query=("cursor", "limit", "q", "state", "started_from", "started_before"),
     ),
     Call("GET", _R, "One recording with its gaps", {200: wire.Recording}, (*_STORES, *_RECORDING)),
     Call(

@@ -8,9 +8,10 @@ from protocol.ids import is_recording_id
 from protocol.limits import JSON_BODY_MAX_BYTES, MANIFEST_BODY_MAX_BYTES
 from protocol.wire import CompletePending, Manifest, RecordingRegistration, RecordingTitle, VerifyRequest
 from server.refusal import Refusal
-from server.routes.answers import AnyRequest, answer_json, parts_of, read_page, read_recording_id, read_sought
+from server.routes.answers import AnyRequest, answer_json, parts_of, read_page, read_recording_id
 from server.routes.bodies import read_json
 from server.routes.guards import require_installation
+from server.routes.recording_filter import read_filter
 
 
 @post("/")
@@ -30,7 +31,7 @@ async def register_recording(request: AnyRequest) -> Response[bytes]:
 @get("/")
 async def list_recordings(request: AnyRequest) -> Response[bytes]:
     cursor, limit = read_page(request)
-    return answer_json(await parts_of(request).reader.list_recordings(cursor, limit, read_sought(request)))
+    return answer_json(await parts_of(request).reader.list_recordings(cursor, limit, read_filter(request)))
 
 
 @get("/{recording_id:str}")

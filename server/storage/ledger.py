@@ -170,6 +170,19 @@ class StoredRecording:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingFilter:
+    """Which recordings are listed; None does not filter."""
+
+    part: str | None = None  # of the title or of the id in hyphens, whatever its case
+    states: frozenset[RecordingState] | None = None
+    started_from: datetime | None = None
+    started_before: datetime | None = None  # exclusive
+
+
+EVERY_RECORDING: Final = RecordingFilter()
+
+
+@dataclass(frozen=True, slots=True)
 class ManifestComparison:
     """How a manifest differs from the ledger's rows, as chunk indexes; all empty: they are equal (I4)."""
 
@@ -250,12 +263,9 @@ class Ledger(Protocol):
         ...
 
     async def list_recordings(
-        self, *, before: UUID | None, limit: int, sought: str | None = None
+        self, *, before: UUID | None, limit: int, which: RecordingFilter = EVERY_RECORDING
     ) -> list[StoredRecording]:
-        """Newest first by recording_id, deleted ones left out; `before` is exclusive.
-
-        With `sought` those alone whose title, or whose id in hyphens, has it as a part; case does not matter.
-        """
+        """Newest first by recording_id, deleted ones left out; `before` is exclusive."""
         ...
 
     async def list_gaps(self, recording_id: UUID, limit: int) -> list[IndexGap]:

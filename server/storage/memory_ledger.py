@@ -15,6 +15,7 @@ from protocol.states import ChunkState, FindingKind, ObjectState, RecordingState
 from protocol.wire import IndexGap, ManifestEntry
 from server.storage.acknowledge_rules import Standing, judge_chunk, points_to, read_contents
 from server.storage.ledger import (
+    EVERY_RECORDING,
     Acknowledged,
     Decided,
     DisputedCopy,
@@ -24,6 +25,7 @@ from server.storage.ledger import (
     NewChunk,
     NewObject,
     Outcome,
+    RecordingFilter,
     StoredChunk,
     StoredObject,
     StoredRecording,
@@ -87,16 +89,15 @@ class MemoryLedger:
         return True
 
     async def list_recordings(
-        self, *, before: UUID | None, limit: int, sought: str | None = None
+        self, *, before: UUID | None, limit: int, which: RecordingFilter = EVERY_RECORDING
     ) -> list[StoredRecording]:
         check_page_limit(limit)
-        part = (sought or "").lower()
         shown = [
             row
             for row in self.recordings.values()
             if row.state is not RecordingState.DELETED
             and (before is None or row.recording_id < before)
-            and (part in (row.title or "").lower() or part in str(row.recording_id))
+            and row.is_among(which)
         ]
         shown.sort(key=lambda row: row.recording_id, reverse=True)
         return [self._describe(row) for row in shown[:limit]]

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from protocol.states import FindingKind, RecordingState
-from server.storage.ledger import StoredChunk, StoredObject
+from server.storage.ledger import RecordingFilter, StoredChunk, StoredObject
 from server.storage.media_ledger import StoredMedia
 
 ChunkKey = tuple[UUID, int]
@@ -32,6 +32,16 @@ class RecordingRow:
     last_seen_at: datetime | None = None  # None: not since it was registered
     deleted_at: datetime | None = None
     is_erased: bool = False
+
+    def is_among(self, which: RecordingFilter) -> bool:
+        """Whether the filter lets it pass."""
+        part = (which.part or "").lower()
+        return (
+            (part in (self.title or "").lower() or part in str(self.recording_id))
+            and (which.states is None or self.state in which.states)
+            and (which.started_from is None or self.started_at >= which.started_from)
+            and (which.started_before is None or self.started_at < which.started_before)
+        )
 
 
 @dataclass(slots=True)

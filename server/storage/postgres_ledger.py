@@ -15,6 +15,7 @@ from server.storage import (
     postgres_recordings,
 )
 from server.storage.ledger import (
+    EVERY_RECORDING,
     Decided,
     DisputedCopy,
     Installation,
@@ -23,6 +24,7 @@ from server.storage.ledger import (
     NewChunk,
     NewObject,
     Outcome,
+    RecordingFilter,
     StoredChunk,
     StoredRecording,
 )
@@ -89,9 +91,9 @@ class PostgresLedger:
         return await postgres_recordings.rename_recording(self._connections, recording_id, title)
 
     async def list_recordings(
-        self, *, before: UUID | None, limit: int, sought: str | None = None
+        self, *, before: UUID | None, limit: int, which: RecordingFilter = EVERY_RECORDING
     ) -> list[StoredRecording]:
-        return await postgres_recordings.list_recordings(self._connections, before, limit, sought)
+        return await postgres_recordings.list_recordings(self._connections, before, limit, which)
 
     async def list_gaps(self, recording_id: UUID, limit: int) -> list[IndexGap]:
         return await postgres_recordings.list_gaps(self._connections, recording_id, limit)

@@ -7,7 +7,14 @@ from typing import Final
 from uuid import UUID
 
 from protocol.wire import IndexGap
-from server.storage.ledger import Installation, LedgerUnavailableError, StoredRecording, check_page_limit
+from server.storage.ledger import (
+    EVERY_RECORDING,
+    Installation,
+    LedgerUnavailableError,
+    RecordingFilter,
+    StoredRecording,
+    check_page_limit,
+)
 from server.storage.postgres_arrays import uuid_column
 from server.storage.postgres_connection import PostgresConnections, Transaction
 from server.storage.postgres_rows import read_recording_row
@@ -39,7 +46,10 @@ _LIST_BEFORE: Final = (
 _LIST_SOUGHT: Final = (
     _RECORDING
     + """where r.state <> 'deleted' and (%s::uuid is null or r.recording_id < %s)
-        and (r.title ilike any(%s) or r.recording_id::text like %s)
+        and (%s::text[] is null or r.title ilike any(%s) or r.recording_id::text like %s)
+        and (%s::text[] is null or r.state = any(%s))
+        and (%s::timestamptz is null or r.started_at >= %s)
+        and (%s::timestamptz is null or r.started_at < %s)
     order by r.recording_id desc limit %s"""
 )
 
@@ -141,20 +151,29 @@ async def rename_recording(connections: PostgresConnections, recording_id: UUID,
 
 
 async def list_recordings(
-    connections: PostgresConnections, before: UUID | None, limit: int, sought: str | None = None
+    connections: PostgresConnections, before: UUID | None, limit: int, which: RecordingFilter = EVERY_RECORDING
 ) -> list[StoredRecording]:
     """See `Ledger.list_recordings`."""
     check_page_limit(limit)
-    if sought is not None:
-        # In the locale C, which the embedded database has, `ilike` knows the case of ASCII alone.
-        spellings = {sought, sought.lower(), sought.upper(), sought.capitalize(), sought.title()}
-        patterns = [_containing(spelling) for spelling in sorted(spellings)]
-        rows = await connections.fetch(_LIST_SOUGHT, (before, before, patterns, _containing(sought.lower()), limit))
+    if which != EVERY_RECORDING:
+        rows = await connections.fetch(_LIST_SOUGHT, (before, before, *_sought_values(which), limit))
     elif before is None:
         rows = await connections.fetch(_LIST_NEWEST, (limit,))
     else:
         rows = await connections.fetch(_LIST_BEFORE, (before, limit))
     return [read_recording_row(row) for row in rows]
+
+
+def _sought_values(which: RecordingFilter) -> tuple[object, ...]:
+    """The values of _LIST_SOUGHT between the cursor and the limit."""
+    part, titles = which.part or "", None
+    if part:
+        # In the locale C, which the embedded database has, `ilike` knows the case of ASCII alone.
+        spellings = {part, part.lower(), part.upper(), part.capitalize(), part.title()}
+        titles = [_containing(spelling) for spelling in sorted(spellings)]
+    states = None if which.states is None else sorted(which.states)
+    since, until = which.started_from, which.started_before
+    return (titles, titles, _containing(part.lower()), states, states, since, since, until, until)
 
 
 def _containing(part: str) -> str:

@@ -71,6 +71,9 @@ async def test_what_is_sought_is_asked_of_the_server_first_however_old_it_is_and
     tab = world.open_tab()
     await tab.ready()
     tab.window.say(SearchList(query="NUMBER 1"))  # 1, 10 to 19, 100 to 199: more than a page
+    await listed(tab, PAGE_ROWS)
+    assert asked_for_lists(world) == 1
+    tab.window.say(ListMore())
     await listed(tab, 111)
     sought = {ids[number] for number in (1, *range(10, 20), *range(100, 200))}
     assert set(tab.window.listed) == sought
@@ -78,12 +81,41 @@ async def test_what_is_sought_is_asked_of_the_server_first_however_old_it_is_and
     await asyncio.sleep(5.0)
     assert asked_for_lists(world) == 2, "nothing more is asked for"
     tab.window.say(SearchList(query="no & such=1"))
+    await asyncio.sleep(5.0)
+    assert asked_for_lists(world) == 3
+    assert tab.window.has_more_listed, "the words may be those of a row that the server does not find by them"
     tab.window.say(ListMore())
     await tab.until(lambda _: ids[-1] in tab.window.listed, what="the first page of the list itself")
     assert asked_for_lists(world) == 4
     tab.window.say(SearchList(query=""))
     await asyncio.sleep(5.0)
     assert asked_for_lists(world) == 4
+
+
+@story
+async def test_what_is_sought_by_state_and_time_alone_is_all_that_is_listed(world: World) -> None:
+    ids = put_on_server(world, 2 * PAGE_ROWS)
+    tab = world.open_tab()
+    await tab.ready()
+    times = {"started_from_ms": 11_000, "started_before_ms": 11_000 + (PAGE_ROWS + 5) * 1000}
+    tab.window.say(SearchList(query="", states=["open", "stalled"], **times))
+    await listed(tab, PAGE_ROWS)
+    assert tab.window.has_more_listed
+    tab.window.say(ListMore())
+    await listed(tab, PAGE_ROWS + 5)
+    assert set(tab.window.listed) == set(ids[10 : 10 + PAGE_ROWS + 5])
+    assert not tab.window.has_more_listed, "the rest of the list fits it no better"
+    tab.window.say(ListMore())
+    await asyncio.sleep(5.0)
+    assert asked_for_lists(world) == 2
+    tab.window.say(SearchList(query="", states=["complete"], started_from_ms=-1, started_before_ms=10**18))
+    await asyncio.sleep(5.0)
+    assert (asked_for_lists(world), tab.window.has_more_listed) == (3, False)
+    tab.window.has_more_listed = True
+    tab.window.say(SearchList(query=" ", states=["complete"], started_from_ms=0, started_before_ms=10**18))
+    await tab.until(lambda _: not tab.window.has_more_listed, what="an answer to the same search as before")
+    tab.window.say(SearchList(query=""))
+    await tab.until(lambda _: tab.window.has_more_listed, what="the whole list again")
 
 
 @story

@@ -76,14 +76,14 @@ def certificate_of(entries: Sequence[ManifestEntry], recording: int = 1, server_
     return msgspec.json.encode(certificate)
 
 
-async def register(ledger: Ledger, recording: int = 1) -> UUID:
+async def register(ledger: Ledger, recording: int = 1, started_at: datetime = STARTED_AT) -> UUID:
     """Register the recording of that number."""
     recording_id = recording_id_of(recording)
     await ledger.register_recording(
         recording_id=recording_id,
         mime_type="audio/webm;codecs=opus",
         title=f"take {recording}",
-        started_at=STARTED_AT,
+        started_at=started_at,
         document=f"document {recording}".encode(),
     )
     return recording_id

@@ -8,11 +8,12 @@ import pytest
 from protocol.errors import ErrorCode
 from protocol.states import ChunkState, FindingKind, ObjectState, RecordingState
 from protocol.wire import IndexGap
-from server.storage.ledger import LIST_ROWS_MAX, Ledger, Refused
+from server.storage.ledger import LIST_ROWS_MAX, Ledger, RecordingFilter, Refused
 from tests.contracts.ledger_values import (
     CHUNK_BYTES,
     STARTED_AT,
     chunk_of,
+    complete,
     loose_chunk_of,
     object_of,
     recording_id_of,
@@ -21,6 +22,8 @@ from tests.contracts.ledger_values import (
     row_of,
     store,
 )
+
+_AT_FOUR = STARTED_AT + timedelta(hours=4)
 
 # -- installation
 
@@ -140,7 +143,35 @@ async def test_recordings_are_sought_by_a_part_of_title_or_id_whatever_its_case_
         await ledger.rename_recording(recording_id_of(number), title)
     await ledger.delete_recording(recording_id_of(6), b"tombstone")
     found, before = [], None
-    while page := await ledger.list_recordings(before=before, limit=2, sought=sought):
+    while page := await ledger.list_recordings(before=before, limit=2, which=RecordingFilter(part=sought)):
+        found += [recording.recording_id for recording in page]
+        before = found[-1]
+    assert found == [recording_id_of(number) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("which", "numbers"),
+    [
+        (RecordingFilter(states=frozenset({RecordingState.COMPLETE})), [2]),
+        (RecordingFilter(states=frozenset({RecordingState.COMPLETE, RecordingState.OPEN})), [4, 3, 2, 1]),
+        (RecordingFilter(states=frozenset({RecordingState.STALLED})), []),
+        (RecordingFilter(states=frozenset({RecordingState.DELETED})), []),
+        (RecordingFilter(started_from=STARTED_AT + timedelta(hours=2)), [4, 3, 2]),
+        (RecordingFilter(started_before=STARTED_AT + timedelta(hours=2)), [1]),
+        (RecordingFilter(started_from=STARTED_AT + timedelta(hours=2), started_before=_AT_FOUR), [3, 2]),
+        (RecordingFilter(part="take", states=frozenset({RecordingState.OPEN}), started_before=_AT_FOUR), [3, 1]),
+        (RecordingFilter(part="take 2", states=frozenset({RecordingState.OPEN})), []),
+    ],
+)
+async def test_recordings_are_filtered_by_state_and_by_when_they_began_and_all_of_it_counts(
+    ledger: Ledger, which: RecordingFilter, numbers: list[int]
+) -> None:
+    for number in range(1, 6):
+        await register(ledger, number, STARTED_AT + timedelta(hours=number))
+    await complete(ledger, 2, recording=2)
+    await ledger.delete_recording(recording_id_of(5), b"tombstone")
+    found, before = [], None
+    while page := await ledger.list_recordings(before=before, limit=1, which=which):
         found += [recording.recording_id for recording in page]
         before = found[-1]
     assert found == [recording_id_of(number) for number in numbers]

@@ -23,6 +23,7 @@ export function combine(state, recorder) {
     isOnline: view?.isOnline ?? navigator.onLine,
     isRecovering: view?.isRecovering ?? false,
     oldestUnsavedMs: held?.oldestAgeMs() ?? 0,
+    elapsedMs: recorder.elapsedMs(),
     liveId: held?.recordingId ?? "",
     offlineUse: state.offlineUse,
   };

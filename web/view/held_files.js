@@ -10,9 +10,9 @@ export class HeldFiles {
   }
 
   // The recording's files, one a run or FILE_BYTES_MAX: {files, isSound, problem}. `onBytes(sum)` tells how far it is.
-  read(recordingId, onBytes = () => {}) {
+  read({ recordingId, title, startedAtMs }, onBytes = () => {}) {
     const reading = this.queue.then(() => new Promise((resolve) => {
-      this.reading = { recordingId, onBytes, resolve, groups: [], sum: 0, isSound: true };
+      this.reading = { recordingId, name: nameOf(title, startedAtMs), onBytes, resolve, groups: [], sum: 0, isSound: true };
       this.send({ type: "read-held", recordingId, chunkIndex: 0 });
     }));
     this.queue = reading;
@@ -42,15 +42,21 @@ export class HeldFiles {
   }
 
   #finish(problem) {
-    const { groups, isSound, resolve, recordingId } = this.reading;
+    const { groups, isSound, resolve, name } = this.reading;
     this.reading = null;
     const files = groups.map(({ blobs, mimeType }, index) => {
       const ending = { "audio/ogg": "ogg", "audio/mp4": "m4a", "video/mp4": "mp4" }[mimeType.split(";")[0]] ?? "webm";
-      const part = groups.length > 1 ? `-${index + 1}` : "";
-      return new File(blobs, `${recordingId}${part}.${ending}`, { type: mimeType });
+      const part = groups.length > 1 ? ` ${index + 1}` : "";
+      return new File(blobs, `${name}${part}.${ending}`, { type: mimeType });
     });
     resolve({ files, isSound, problem });
   }
+}
+
+// As the server names a file, but by this device's clock; the browser makes the rest of it safe.
+function nameOf(title, startedAtMs) {
+  const at = new Date(startedAtMs - new Date(startedAtMs).getTimezoneOffset() * 60_000).toISOString();
+  return title || `Recording ${at.slice(0, 16).replace("T", " ").replace(":", "-")}`;
 }
 
 export function saveFile(file) {

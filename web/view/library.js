@@ -4,6 +4,7 @@ import { showCertificate } from "./certificate_view.js";
 import { HeldFiles, saveAddress, saveFile } from "./held_files.js";
 import { Player } from "./player.js";
 import { RecordingsView } from "./recordings_view.js";
+import { SearchView } from "./search_view.js";
 import { Undo } from "./undo.js";
 
 const element = (id) => document.getElementById(id);
@@ -17,7 +18,7 @@ export function makeLibrary({ send, undoS }) {
       if (row.hasMedia || row.play === "server") {
         return saveAddress(`/api/recordings/${row.recordingId}/media?download=${row.hasMedia ? "media" : "original"}`, "");
       }
-      for (const file of (await heldFiles.read(row.recordingId)).files) saveFile(file);
+      for (const file of (await heldFiles.read(row)).files) saveFile(file);
     },
     "download-held": (row) => acts.download({ ...row, play: "device", hasMedia: false }),
     retry: ({ recordingId }) => send({ type: "retry-parked", recordingId }),
@@ -27,14 +28,15 @@ export function makeLibrary({ send, undoS }) {
     delete: (row) => undo.ask(row),
     refresh: () => list.refresh(),
   };
+  const sought = new SearchView({ search: element("search"), filter: element("filter"), onChange: () => list.search() });
   const list = new RecordingsView({
     list: element("recordings"),
-    search: element("search"),
+    sought,
     more: element("recordings-more"),
     empty: element("recordings-empty"),
     act: (name, row) => acts[name](row),
     wantMore: () => send({ type: "list-more" }),
-    seek: (query) => send({ type: "search-list", query }),
+    seek: () => send({ type: "search-list", ...sought.message }),
   });
   const player = new Player({ dialog: element("player"), heldFiles, findRow: (recordingId) => list.find(recordingId) });
   element("player-download").onclick = () => acts.download(player.row);

@@ -3,13 +3,13 @@ import { bytes, duration, texts } from "../texts.js";
 
 const element = (id) => document.getElementById(id);
 
-export function show(page, state, recorder) {
+export function show(page, state) {
   const focused = document.activeElement;
   showNotices(page, state);
 
   const isOpen = page.state === "recording" || page.state === "stopping";
   setText("state-text", stateWords(page));
-  setText("elapsed", duration(recorder.elapsedMs()));
+  setText("elapsed", duration(page.elapsedMs));
   setText("size", page.recordingId ? bytes(page.bytes) : "");
   showVerdict(page);
   setText("start-text", state.booting.label);
@@ -49,7 +49,7 @@ export function showAttributes(page) {
     paused: page.isPaused, offlineUse: page.offlineUse,
   };
   const isShown = page.state === "recording" || page.state === "stopping";
-  const title = texts.title(isShown ? stateWords(page) : "");
+  const title = texts.title(isShown ? stateWords(page) : "", duration(page.elapsedMs));
   if (document.title !== title) document.title = title;
   const { dataset } = document.body;
   for (const [name, value] of Object.entries(wanted)) if (dataset[name] !== String(value)) dataset[name] = value;

@@ -3,7 +3,7 @@
 import { html, nothing, render } from "../lib/lit-html/lit-html.js";
 import { repeat } from "../lib/lit-html/directives/repeat.js";
 import { texts } from "../texts.js";
-import { rowTemplate, titleOf, whenOf } from "./row_view.js";
+import { rowTemplate } from "./row_view.js";
 
 const BLOCK_ROWS = 40;
 const ROW_PX = 76; // of a row that was never measured
@@ -11,25 +11,26 @@ const MARGIN = "900px 0px"; // blocks this far from what is seen are made ready
 
 export class RecordingsView {
   // `act(name, row)` carries out what a person does to a row; `wantMore()` asks for the server's next page,
-  // `seek(query)` for the recordings that the server finds.
-  constructor({ list, search, more, empty, act, wantMore, seek }) {
-    Object.assign(this, { list, more, empty, act, wantMore, seek });
+  // `seek()` for the recordings that the server finds by what is `sought`.
+  constructor({ list, sought, more, empty, act, wantMore, seek }) {
+    Object.assign(this, { list, sought, more, empty, act, wantMore, seek });
     this.listed = new Map(); // the server's rows, by recordingId
     this.hasMore = true;
     this.isWaiting = false; // the server does not answer
     this.isAsked = false;
     this.hidden = new Set(); // ids of rows that go unless somebody says Undo
     this.renamed = new Map(); // titles given here, until a row has them
-    this.query = "";
     this.blocks = [];
     this.rows = [];
     this.near = new IntersectionObserver((entries) => this.#onNear(entries), { rootMargin: MARGIN });
     this.end = new IntersectionObserver(([{ isIntersecting }]) => this.#onEnd(isIntersecting), { rootMargin: MARGIN });
-    search.oninput = () => {
-      this.query = search.value.trim().toLocaleLowerCase();
-      this.seek(this.query);
-      this.#arrange();
-    };
+  }
+
+  // Something else is sought. Whether the server has more of it is not known before it answers.
+  search() {
+    if (this.isBegun) this.hasMore = true;
+    this.seek();
+    this.#arrange();
   }
 
   // The worker's message `listed`.
@@ -46,7 +47,7 @@ export class RecordingsView {
     Object.assign(this, { recordings, liveId });
     if (!this.isBegun) {
       this.#watchEnd();
-      if (this.query) this.seek(this.query);
+      if (this.sought.isAny) this.seek();
     }
     this.isBegun = true;
     this.#arrange();
@@ -97,23 +98,17 @@ export class RecordingsView {
       else if (this.renamed.has(row.recordingId)) all[index] = { ...row, title: this.renamed.get(row.recordingId) };
     }
     this.rows = all
-      .filter((row) => !this.hidden.has(row.recordingId) && this.#isSought(row))
+      .filter((row) => !this.hidden.has(row.recordingId) && this.sought.has(row))
       .sort((a, b) => b.startedAtMs - a.startedAtMs || (a.recordingId < b.recordingId ? -1 : 1));
     this.#fit();
     this.blocks.forEach((block) => this.#fill(block));
     // Nothing is said to be absent before the last page was looked through.
-    const isLooking = this.hasMore && !this.isWaiting && Boolean(this.query);
-    this.empty.hidden = this.rows.length > 0 || isLooking || (this.hasMore && !this.isWaiting && !this.query);
-    this.empty.textContent = this.query ? texts.list.noMatch(this.query) : texts.list.nothing;
+    this.empty.hidden = this.rows.length > 0 || (this.hasMore && !this.isWaiting);
+    const { isAny, words } = this.sought;
+    this.empty.textContent = !isAny ? texts.list.nothing : words ? texts.list.noMatch(words) : texts.list.noneThere;
     this.more.hidden = !this.hasMore;
-    const words = this.query ? texts.list.searching(this.listed.size) : this.rows.length ? texts.list.more : texts.list.first;
-    this.more.textContent = this.isWaiting ? texts.list.waiting : words;
-  }
-
-  #isSought(row) {
-    if (!this.query) return true;
-    const words = `${titleOf(row)} ${whenOf(row)} ${texts.row[row.state] ?? ""} ${row.recordingId}`;
-    return words.toLocaleLowerCase().includes(this.query);
+    const looking = isAny ? texts.list.searching(this.listed.size) : this.rows.length ? texts.list.more : texts.list.first;
+    this.more.textContent = this.isWaiting ? texts.list.waiting : looking;
   }
 
   // As many blocks as the rows need.
@@ -172,7 +167,7 @@ export class RecordingsView {
   }
 
   #onEnd(isNear) {
-    if (!this.hasMore || this.isAsked || !(isNear || this.query)) return;
+    if (!this.hasMore || this.isAsked || !isNear) return;
     this.isAsked = true;
     this.wantMore();
   }

@@ -122,10 +122,45 @@ async def test_recordings_are_listed_newest_first_by_pages(memory_stack: Stack) 
         ("q=a%00b", "invalid-request"),
         (f"q={'x' * 201}", "invalid-request"),
         ("q=talk&cursor=nonsense", "invalid-cursor"),
+        ("state=", "invalid-request"),
+        ("state=deleted", "invalid-request"),
+        ("state=open,", "invalid-request"),
+        ("state=Open", "invalid-request"),
+        ("started_from=", "invalid-request"),
+        ("started_from=2026-01-31", "invalid-request"),
+        ("started_from=2026-01-31T18:00:00", "invalid-request"),
+        ("started_before=2026-01-31T18:00:00+01:00", "invalid-request"),
+        ("started_before=0001-01-01T00:00:00Z", "invalid-request"),
+        ("started_before=2026-01-01T00:00:00Z&started_from=2026-01-01T00:00:00Z", "invalid-request"),
     ],
 )
 async def test_a_wrong_page_is_refused(memory_stack: Stack, query: str, code: str) -> None:
-    assert problem_of(await memory_stack.client.get(f"/api/recordings?{query}")).code == code
+    problem = problem_of(await memory_stack.client.get(f"/api/recordings?{query}"))
+    assert problem.code == code
+    if code == "invalid-request":
+        assert problem.detail.startswith(f"{query.partition('=')[0]} is ")
+        assert "; expected " in problem.detail
+
+
+async def test_recordings_are_sought_by_state_and_time_and_the_cursor_goes_on_in_the_same_search(
+    stack: Stack,
+) -> None:
+    ids = []
+    for hour in range(5):
+        stack.recording_id = new_uuid7()
+        ids.append(str(stack.recording_id))
+        await stack.register(started_at=f"2031-05-06T0{hour}:00:00Z")
+        if hour == 3:
+            await complete(stack)
+    query = {"state": "open,damaged", "started_from": "2031-05-06T02:00:00+01:00", "limit": 2}
+    query["started_before"] = "2031-05-06T04:00:00.000001Z"
+    found, cursor = [], ""
+    while True:
+        page = (await stack.client.get("/api/recordings", params=query | {"cursor": cursor})).json()
+        found += [recording["recording_id"] for recording in page["recordings"]]
+        if (cursor := page["next_cursor"]) is None:
+            break
+    assert found == sorted((ids[1], ids[2], ids[4]), reverse=True)
 
 
 async def test_recordings_are_sought_by_a_part_of_their_title_or_id_and_come_in_pages(stack: Stack) -> None:
