@@ -85,7 +85,7 @@ export class AuditView {
         <td><span class="mark" data-kind=${finding.resolved_at ? "good" : "alarm"}>${finding.kind}${finding.resolved_at ? ", resolved" : ""}</span></td>
         <td>${finding.seen_at ? inWords.time(finding.seen_at) : ""}</td>
         <td>${finding.recording_id ? html`<a href="#recording=${finding.recording_id}&from=${finding.first_chunk_index ?? 0}"><code>${finding.recording_id}</code></a>` : "several"}
-          <br><span class="soft">${range(finding)}</span></td>
+          <span class="soft">${range(finding)}</span></td>
         <td><code>${finding.object_key ?? ""}</code></td>
         <td>${finding.meaning ?? ""} ${finding.next_step ?? nextSteps[finding.kind]} <span class="soft">${finding.detail ?? ""}</span></td>
       </tr>`)}</tbody></table></div>`;

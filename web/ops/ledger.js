@@ -92,7 +92,7 @@ export class LedgerView {
       <caption>Recordings, newest first</caption>
       <thead><tr><th>Recording</th><th>State</th><th class="number">Chunks</th><th class="number">Size</th><th class="number">Wanted</th><th>Started</th></tr></thead>
       <tbody>${recordings.map((recording) => html`<tr>
-        <td><a href="#${address(recording.recording_id, 0)}"><code>${recording.recording_id}</code></a><br><span class="soft">${recording.title ?? ""}</span></td>
+        <td><a href="#${address(recording.recording_id, 0)}"><code>${recording.recording_id}</code></a><span class="soft">${recording.title ?? ""}</span></td>
         <td>${recording.state}</td><td class="number">${recording.chunk_count.toLocaleString()}</td>
         <td class="number">${inWords.bytes(recording.byte_count)}</td><td class="number">${recording.wanted_count || ""}</td>
         <td>${inWords.time(recording.started_at)}</td></tr>`)}</tbody></table></div>

@@ -4,6 +4,7 @@ import { texts } from "../texts.js";
 const FLOOR_DB = -60; // where the bar begins
 const HEARD_DB = -50; // above the noise of a quiet room
 const SHOW_MS = 60; // as often as an eye needs it
+const FALL = 0.93; // what is left of a loud moment a step later: about half a second is seen of it
 const SILENCE_MS = 4_000; // nobody who tests a microphone is silent for so long
 
 export class LevelMeter {
@@ -11,6 +12,7 @@ export class LevelMeter {
     this.element = element;
     [this.bar, this.words] = element.children;
     this.stream = null;
+    this.level = 0; // as it is shown
   }
 
   // Follow this stream from now on; null: none.
@@ -37,7 +39,8 @@ export class LevelMeter {
     this.analyser.getFloatTimeDomainData(this.samples);
     const peak = this.samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
     const db = 20 * Math.log10(peak);
-    const level = Math.min(1, Math.max(0, 1 - db / FLOOR_DB));
+    const level = Math.max(this.level * FALL, Math.min(1, Math.max(0, 1 - db / FLOOR_DB)));
+    this.level = level < 0.01 ? 0 : level;
     this.bar.style.setProperty("--level", level);
     this.bar.ariaValueNow = Math.round(level * 100);
     const now = performance.now();
