@@ -14,6 +14,7 @@ from server.refusal import Refusal
 from server.routes.answers import AnyRequest
 from server.storage.ledger import RecordingFilter
 
+_SHOWN_CHARS: Final = 32
 # A deleted recording is never listed.
 _LISTED: Final = {str(state): state for state in RecordingState if state is not RecordingState.DELETED}
 
@@ -63,8 +64,9 @@ def _read_time(name: str, text: str | None) -> datetime | None:
 
 
 def _invalid(name: str, text: str, expected: str) -> Refusal:
+    shown = text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
     return Refusal(
         ErrorCode.INVALID_REQUEST,
-        f"{name} is {text[:32]!r}; expected {expected}",
+        f"{name} is {shown!r}; expected {expected}",
         next_step=f"Leave {name} out to list recordings whatever they have there.",
     )

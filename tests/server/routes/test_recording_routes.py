@@ -152,8 +152,12 @@ async def test_recordings_are_sought_by_state_and_time_and_the_cursor_goes_on_in
         await stack.register(started_at=f"2031-05-06T0{hour}:00:00Z")
         if hour == 3:
             await complete(stack)
-    query = {"state": "open,damaged", "started_from": "2031-05-06T02:00:00+01:00", "limit": 2}
-    query["started_before"] = "2031-05-06T04:00:00.000001Z"
+    query = {
+        "state": "open,damaged",
+        "started_from": "2031-05-06T02:00:00+01:00",
+        "started_before": "2031-05-06T04:00:00.000001Z",
+        "limit": "2",
+    }
     found, cursor = [], ""
     while True:
         page = (await stack.client.get("/api/recordings", params=query | {"cursor": cursor})).json()
