@@ -50,10 +50,10 @@ _WATCHED: Final = {"API process": "server.worker_process", "libav child": "serve
 
 @dataclass
 class MemoryWatch(threading.Thread):
-    """The largest resident memory of each kind of process below `root_pid`, in bytes, until `finish`."""
+    """The resident memory of each kind of process below `root_pid`, the largest of a kind counts, until `finish`."""
 
     root_pid: int
-    largest: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, list[int]] = field(default_factory=dict)  # in bytes, one look after the other
     _is_over: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -65,18 +65,26 @@ class MemoryWatch(threading.Thread):
     def run(self) -> None:
         root = psutil.Process(self.root_pid)
         while not self._is_over.wait(_SAMPLE_S):
+            now: dict[str, int] = {}
             for process in root.children(recursive=True):
                 with suppress(psutil.Error):
                     command = " ".join(process.cmdline())
                     for kind, mark in _WATCHED.items():
                         if mark in command:
-                            self.largest[kind] = max(self.largest.get(kind, 0), process.memory_info().rss)
+                            now[kind] = max(now.get(kind, 0), process.memory_info().rss)
+            for kind, byte_count in now.items():
+                self.seen.setdefault(kind, []).append(byte_count)
 
-    def finish(self) -> dict[str, int]:
-        """Stop looking; what was seen."""
+    def finish(self) -> dict[str, list[int]]:
+        """Stop looking; the largest of each quarter of the time, by kind."""
         self._is_over.set()
         self.join()
-        return self.largest
+        return {kind: [max(quarter) for quarter in _quarters(looks)] for kind, looks in self.seen.items()}
+
+
+def _quarters(looks: list[int]) -> list[list[int]]:
+    step = max(1, -(-len(looks) // 4))
+    return [looks[begin : begin + step] for begin in range(0, len(looks), step)]
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ class Measured:
     chunk_count: int
     made_s: float
     duration_error_s: float
-    memory: dict[str, int]
+    memory: dict[str, list[int]]  # by kind of process, the largest of each quarter of the time
     seeks_s: list[float]
 
 
@@ -181,12 +189,12 @@ def _demand(answer: httpx.Response, status: int) -> None:
 
 def format_result(kind: str, results: list[Measured]) -> str:
     """The result as a page that says how to get it again."""
-    again = f"again: `make bench-media KIND={kind} MINUTES={results[-1].minutes}`"
+    again = f"again: `make bench-media KIND={kind} MINUTES={max(r.minutes for r in results)}`"
     what = "Sound (Opus)" if kind == "audio" else "Pictures (VP8 of noise, 320 by 320, 2.4 Mbit/s) and sound (Opus)"
     head = "\n".join(f"- {line}" for line in [*describe_machine(), again])
     rows = "".join(
         f"| {r.minutes} min, {r.byte_count / 1e6:.0f} MB, {r.chunk_count} chunks | {r.made_s:.1f} s"
-        f" | {r.memory.get('libav child', 0) / 1e6:.0f} MB | {r.memory.get('API process', 0) / 1e6:.0f} MB"
+        f" | {_in_mb(r.memory.get('libav child', []))} | {_in_mb(r.memory.get('API process', []))}"
         f" | {max(r.seeks_s) * 1000:.0f} ms | {r.duration_error_s * 1000:.0f} ms |\n"
         for r in results
     )
@@ -194,11 +202,15 @@ def format_result(kind: str, results: list[Measured]) -> str:
         f"# Finished files\n\n{head}\n\n"
         f"{what} in WebM as a browser writes it, sent in chunks of 2 s.\n"
         "From the certificate to the seekable file with what belongs to it;"
-        " the largest resident memory of the child and of an API process meanwhile; the\n"
-        "longest of four seeks, each from opening the address to what is decoded there; how far the file's\n"
-        "duration is from the recording's.\n\n"
+        " the largest resident memory of the child and of an\n"
+        "API process in each quarter of that time; the longest of four seeks, each from opening the address to what\n"
+        "is decoded there; how far the file's duration is from the recording's.\n\n"
         "| recording | made in | child | API process | seek | duration off by |\n|---|---|---|---|---|---|\n" + rows
     )
+
+
+def _in_mb(quarters: list[int]) -> str:
+    return ", ".join(f"{byte_count / 1e6:.0f}" for byte_count in quarters) + " MB"
 
 
 def main() -> int:
@@ -214,7 +226,8 @@ def main() -> int:
     results: list[Measured] = []
     try:
         with serve(folder, port) as served:
-            for length in sorted({min(MINUTES_SHORT, minutes), minutes}):
+            # The short one twice: what a second one adds is the allocator's, and no matter of length.
+            for length in (minutes,) if minutes <= MINUTES_SHORT else (MINUTES_SHORT, MINUTES_SHORT, minutes):
                 print(f"bench-media: {length} minutes ...", flush=True)
                 results.append(measure(served, kind, length))
     except LoadError as error:
