@@ -6,6 +6,7 @@ from pathlib import Path
 
 from e2e.chromium import REFUSED
 from e2e.machine import Machine, watch_until_saved
+from e2e.recorder_page import RecorderPage
 from e2e.service import Service
 
 FOLDER = Path(os.environ.get("HOLDFAST_SCREENSHOTS", ".build/screenshots"))
@@ -16,11 +17,18 @@ if "HOLDFAST_SCREENSHOTS" in os.environ:
     LOOKS += [("-dark", "dark", DESK), ("-phone", "light", PHONE), ("-phone-dark", "dark", PHONE)]
 
 
+def new_tab(machine: Machine) -> RecorderPage:
+    """Without scroll bars: else a picture of the whole page is as much narrower as one is wide, and is cut there."""
+    tab = machine.new_tab()
+    tab.page.context.new_cdp_session(tab.page).send("Emulation.setScrollbarsHidden", {"hidden": True})
+    return tab
+
+
 def test_the_page_can_be_seen_in_each_of_its_states(service: Service, start_machine: Callable[..., Machine]) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     taken: list[str] = []
     machine = start_machine()
-    tab = machine.new_tab()
+    tab = new_tab(machine)
 
     def take_picture(name: str) -> None:
         for look, scheme, size in reversed(LOOKS):
@@ -29,8 +37,6 @@ def test_the_page_can_be_seen_in_each_of_its_states(service: Service, start_mach
             tab.page.screenshot(path=FOLDER / f"{name}{look}.png", full_page=True)
             taken.append(f"{name}{look}")
 
-    # Else a picture of the whole page is as much narrower as a scroll bar is wide, and is cut there.
-    tab.page.context.new_cdp_session(tab.page).send("Emulation.setScrollbarsHidden", {"hidden": True})
     tab.page.set_viewport_size(DESK)  # type: ignore[arg-type]
     tab.visit(keep_verified_s=3_600)
     take_picture("loading")
@@ -79,7 +85,7 @@ def test_the_page_can_be_seen_in_each_of_its_states(service: Service, start_mach
     take_picture("list")
 
     refused = start_machine(flags=REFUSED)
-    tab = refused.open_tab()
+    tab = new_tab(refused).open()
     tab.page.get_by_test_id("record").click()
     tab.page.get_by_test_id("problem").wait_for(state="visible")
     tab.wait_for_state("ready", "idle")
