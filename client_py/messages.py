@@ -166,12 +166,13 @@ class CaptureNote(FromWindow, frozen=True, kw_only=True, tag="capture-note"):
 
 
 class CaptureEnded(FromWindow, frozen=True, kw_only=True, tag="capture-ended"):
-    """MediaRecorder's `stop` event. `is_requested` is False when device or browser ended it."""
+    """MediaRecorder's `stop` event. `is_requested` is False when device or browser ended it, or a restart."""
 
     recording_id: str
     run: int
     slices_captured: int  # slices numbered so far in this recording
     is_requested: bool
+    is_restarted: bool = False  # by `capture-restart`
 
 
 # ------------------------------------------------------------------ worker -> window
@@ -229,8 +230,12 @@ class CaptureStop(ToWindow, frozen=True, kw_only=True, tag="capture-stop"):
     """MediaRecorder.stop(), then the tracks."""
 
 
-class CaptureRequestData(ToWindow, frozen=True, kw_only=True, tag="capture-request-data"):
-    """MediaRecorder.requestData()."""
+class CaptureRestart(ToWindow, frozen=True, kw_only=True, tag="capture-restart"):
+    """MediaRecorder.stop() of a run that gives nothing; `keeps_stream`: its stream is for the next run, if it lives."""
+
+    recording_id: str
+    run: int
+    keeps_stream: bool
 
 
 class Durable(ToWindow, frozen=True, kw_only=True, tag="durable"):

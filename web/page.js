@@ -75,7 +75,7 @@ const handlers = {
     state.isStopWanted = false;
     recorder.stop();
   },
-  "capture-request-data": () => recorder.requestData(),
+  "capture-restart": (message) => recorder.restart(message),
   durable({ recordingId, sliceNumber }) {
     if (recorder.held?.recordingId === recordingId) recorder.held.release(sliceNumber);
   },

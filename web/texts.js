@@ -107,7 +107,7 @@ export const texts = {
   alarm: {
     silentWorker: "The part that saves your recording is not answering. The recording goes on in this tab's memory; keep the tab open.",
     newWorker: "The part that saves your recording is being started anew. The recording goes on in this tab's memory; keep the tab open.",
-    silentRecorder: "The browser has delivered nothing from the device for some seconds. Check the device; if this stays, press Stop and record again.",
+    silentRecorder: "The browser has delivered nothing from the device for some seconds. Check the device; Holdfast goes on trying to record.",
     lost: "The device is gone. What was recorded is kept, and Holdfast goes on trying to record; connect the device again or press Stop.",
     trackEnded: "One of the devices has stopped. The rest is still being recorded.",
     full: (size) => `${size} of this recording are only in this tab's memory, because they could not be saved on this device. Free some space, or keep them as a file.`,

@@ -13,6 +13,7 @@ from client_py.core.journal import Closed, Noted, Opened, RunStarted
 from client_py.core.log_writer import LogWriter
 from client_py.core.persisting import Persisting
 from client_py.core.preparing import Preparing
+from client_py.core.silence import Silence
 from client_py.core.states import RecordingLife, RecordingStep
 from client_py.messages import (
     CaptureEnded,
@@ -20,7 +21,6 @@ from client_py.messages import (
     CaptureNote,
     CaptureOpen,
     CapturePause,
-    CaptureRequestData,
     CaptureResume,
     CaptureStarted,
     CaptureStop,
@@ -30,7 +30,6 @@ from client_py.messages import (
 from protocol.limits import RUN_MAX
 from protocol.states import Ending
 
-SILENCE_MS: Final = 2_000  # a recorder that gives nothing for so long is asked for its data
 RUN_AGAIN_MS_FIRST: Final = 1_000
 RUN_AGAIN_MS_MAX: Final = 30_000
 NOTE_CHARS_MAX: Final = 500
@@ -51,7 +50,7 @@ class Capturing:
         self._run_again_at_ms: int | None = None
         self._run_failures = 0
         self._run_since_ms = 0
-        self._asked_for_data_at_ms: int | None = None
+        self._silence = Silence(book)
 
     # ------------------------------------------------------------------ what the person does
 
@@ -123,6 +122,7 @@ class Capturing:
         if recording.life is RecordingLife.STARTING:
             recording.step(RecordingStep.STARTED)
         self._run_since_ms = recording.last_slice_at_ms = self._book.now_ms
+        self._silence.on_started()
         recording.run = max(recording.run, message.run)
         recording.captured_until_ms = self._book.at.unix_ms
         if message.run not in recording.runs:
@@ -156,24 +156,27 @@ class Capturing:
         recording.slices_captured = max(recording.slices_captured, message.slices_captured)
         self._persisting.seal(recording)
         # Whoever stops sharing a screen by the browser's own button has pressed Stop.
-        is_over = message.is_requested or recording.life is RecordingLife.STOPPING or recording.source == "screen"
-        if is_over or message.run >= RUN_MAX:
+        is_ended_there = message.is_requested or (recording.source == "screen" and not message.is_restarted)
+        if is_ended_there or recording.life is RecordingLife.STOPPING or message.run >= RUN_MAX:
             self._end(recording)
             return
         self._note(recording, "run-lost", "the device or the browser ended the recording; it is started again")
         recording.step(RecordingStep.CAPTURE_LOST)
         recording.run = message.run + 1
-        if self._book.now_ms - self._run_since_ms < RUN_AGAIN_MS_MAX and self._run_failures:
+        if message.is_restarted:
+            self._open_run(recording)
+        elif self._book.now_ms - self._run_since_ms < RUN_AGAIN_MS_MAX and self._run_failures:
             self._run_later(recording)
         else:
             self._run_failures = 1
             self._open_run(recording)
 
     def on_note(self, message: CaptureNote) -> None:
-        """Something worth a line in the journal."""
+        """Something worth a line in the journal, and perhaps another recorder."""
         recording = self._live()
         if recording is not None and recording.recording_id == message.recording_id:
             self._note(recording, message.kind, message.message)
+            self._silence.on_note(recording, message.run, message.kind)
 
     def on_slice_durable(self, recording: Recording) -> None:
         """It may have been the last one."""
@@ -197,7 +200,7 @@ class Capturing:
         self._run_since_ms = recording.last_slice_at_ms = self._book.now_ms
 
     def tick(self) -> None:
-        """Record what was wished, start the next run, watch for silence, drain."""
+        """Record what was wished, start the next run, replace a silent recorder, drain."""
         if self._wished_source is not None and self._preparing.prepared is not None:
             self.record(Record(source=self._wished_source))
         recording = self._live()
@@ -206,8 +209,7 @@ class Capturing:
         now_ms = self._book.now_ms
         if self._run_again_at_ms is not None and now_ms >= self._run_again_at_ms:
             self._open_run(recording)
-        if recording.life is RecordingLife.RECORDING:
-            self._watch_silence(recording)
+        self._silence.tick(recording)
         if recording.life is RecordingLife.DRAINING:
             self._close_if_durable(recording)
 
@@ -253,15 +255,6 @@ class Capturing:
         self._log.write(
             recording, Closed(ended=Ending.STOPPED, at_ms=self._book.at.unix_ms, duration_ms=recording.duration_ms)
         )
-
-    def _watch_silence(self, recording: Recording) -> None:
-        now_ms = self._book.now_ms
-        if now_ms - recording.last_slice_at_ms < SILENCE_MS:
-            self._asked_for_data_at_ms = None
-            return
-        if self._asked_for_data_at_ms is None or now_ms - self._asked_for_data_at_ms >= SILENCE_MS:
-            self._asked_for_data_at_ms = now_ms
-            self._book.tell(CaptureRequestData())
 
     def _note(self, recording: Recording, note: str, message: str) -> None:
         self._log.write(recording, Noted(note=note, message=message[:NOTE_CHARS_MAX], at_ms=self._book.at.unix_ms))

@@ -17,8 +17,10 @@ from client_py.messages import (
     CaptureEnded,
     CaptureFailed,
     CaptureLockHeld,
+    CaptureNote,
     CaptureOpen,
     CapturePause,
+    CaptureRestart,
     CaptureResume,
     CaptureStarted,
     CaptureStop,
@@ -38,6 +40,8 @@ from client_py.messages import (
     View,
 )
 from client_py.ports import HeldLock
+
+SILENCE_MS = 4_000  # web/shim/recorder.js asks for the data after half of it, then says so
 
 Receive = Callable[[FromWindow], None]
 
@@ -90,6 +94,8 @@ class FakeWindow:
         self.download_problem = ""
         self.live_id: str | None = None
         self.capture_error: str | None = None  # the DOMException's name that the next capture fails with
+        self.silent_runs = 0  # so many runs, from this one on, give nothing more; each is stopped with one last slice
+        self.restarts: Final[list[CaptureRestart]] = []
         self.slice_bytes = slice_bytes
         self._locks = locks
         self._unix_ms = unix_ms
@@ -193,6 +199,10 @@ class FakeWindow:
                     self.captures[self.live_id].is_paused = isinstance(message, CapturePause)
             case CaptureStop():
                 self.end_run(is_requested=True)
+            case CaptureRestart() if self.live_id == message.recording_id:
+                self.restarts.append(message)
+                self.silent_runs -= 1
+                self._end(self.captures[message.recording_id], is_requested=False, is_restarted=True)
 
     def close(self) -> None:
         """The tab dies."""
@@ -228,14 +238,22 @@ class FakeWindow:
         self._spawn(self._record(capture, message.run, message.timeslice_ms))
 
     async def _record(self, capture: Capture, run: int, timeslice_ms: int) -> None:
+        silent_ms = 0
         while True:
             await asyncio.sleep(timeslice_ms / 1000)
             if not capture.is_running or capture.run != run:
                 return
-            if not capture.is_paused:
+            if capture.is_paused:
+                continue
+            if not self.silent_runs:
                 self.capture_slice()
+                silent_ms = 0
+                continue
+            was_noticed, silent_ms = silent_ms >= SILENCE_MS, silent_ms + timeslice_ms
+            if silent_ms >= SILENCE_MS and not was_noticed:
+                self._post(CaptureNote(recording_id=capture.recording_id, run=run, kind="silence", message=""))
 
-    def _end(self, capture: Capture, *, is_requested: bool) -> None:
+    def _end(self, capture: Capture, *, is_requested: bool, is_restarted: bool = False) -> None:
         if not capture.is_running:
             return
         self.capture_slice()  # the recorder's last dataavailable comes before its stop event
@@ -245,6 +263,7 @@ class FakeWindow:
             run=capture.run,
             slices_captured=len(capture.slices),
             is_requested=is_requested,
+            is_restarted=is_restarted,
         )
         capture.log.append(ended)
         self._post(ended)

@@ -214,6 +214,38 @@ def test_a_recorder_that_falls_silent_is_asked_for_its_data_and_then_reported(
     puppet.wait(lambda: "delivered nothing" in puppet.words("alarm"), "the alarm")
 
 
+def test_a_silent_recorder_is_stopped_and_the_next_run_takes_its_stream_where_the_worker_says_so(
+    open_puppet: Callable[..., Puppet],
+) -> None:
+    puppet = open_puppet(
+        before="""
+        window.streams = [];
+        const native = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wanted) => {
+            const stream = await native(wanted);
+            window.streams.push(stream);
+            return stream;
+        };
+        """
+    )
+    puppet.come_up()
+    puppet.open_capture()
+    states = "() => window.streams.map((stream) => stream.getTracks()[0].readyState)"
+    for run, keeps_stream, expected in ((0, True, ["live"]), (1, False, ["ended", "live"])):
+        puppet.wait(lambda run=run: [s for s in puppet.heard("slice") if s["run"] == run], f"a slice of run {run}")
+        restart = {"type": "capture-restart", "recordingId": RECORDING_ID, "keepsStream": keeps_stream}
+        puppet.tell(restart | {"run": run + 5})  # of no run that is open
+        puppet.tell(restart | {"run": run})
+        ended = puppet.wait_to_hear("capture-ended", count=run + 1)[run]
+        assert (ended["run"], ended["isRequested"], ended["isRestarted"]) == (run, False, True)
+        puppet.open_capture(run=run + 1, slice_number=ended["slicesCaptured"])
+        assert puppet.page.evaluate(states) == expected
+    puppet.tell(restart | {"run": 2, "keepsStream": True})
+    puppet.wait_to_hear("capture-ended", count=3)
+    puppet.tell({"type": "release-capture-lock", "recordingId": RECORDING_ID})
+    puppet.wait(lambda: puppet.page.evaluate(states) == ["ended", "ended"], "the stream that nobody took to end")
+
+
 def test_a_track_that_is_muted_is_noted_and_so_is_its_return(open_puppet: Callable[..., Puppet]) -> None:
     puppet = open_puppet(
         before="""
@@ -246,6 +278,13 @@ def test_a_recorder_that_never_emits_is_reported_though_it_says_that_it_records(
     assert [note["kind"] for note in puppet.wait_to_hear("capture-note")] == ["silence"]
     puppet.wait(lambda: "delivered nothing" in puppet.words("alarm"), "the alarm")
     assert puppet.heard("slice") == []
+    # The next run says it anew, and the alarm stands until something comes.
+    puppet.tell({"type": "capture-restart", "recordingId": RECORDING_ID, "run": 0, "keepsStream": True})
+    puppet.wait_to_hear("capture-ended")
+    puppet.open_capture(run=1)
+    assert "delivered nothing" in puppet.words("alarm")
+    puppet.let_time_pass(6_000, beating=1)
+    assert [note["run"] for note in puppet.wait_to_hear("capture-note", count=2)] == [0, 1]
 
 
 def test_the_screen_is_kept_awake_while_recording_and_no_longer(open_puppet: Callable[..., Puppet]) -> None:

@@ -22,6 +22,7 @@ from client_py.messages import (
     CaptureEnded,
     CaptureLockHeld,
     CaptureOpen,
+    CaptureRestart,
     CaptureStarted,
     CaptureStop,
     Durable,
@@ -195,6 +196,8 @@ class CoreWorld:
                 self.jobs.append(_Say(message=started))
             case CaptureStop():
                 self.jobs.append(_EndRun(is_requested=True))
+            case CaptureRestart() if message.recording_id == window.recording_id and message.run == window.run:
+                self.jobs.append(_EndRun(is_requested=False, is_restarted=True))
             case ReleaseCaptureLock() if message.recording_id == window.recording_id:
                 self.window = WindowModel()
             case Durable() if message.recording_id == window.recording_id:
@@ -223,7 +226,7 @@ class CoreWorld:
                 self.say(effect.message)
         elif isinstance(effect, _EndRun):
             if life is self.life:
-                self.end_run(is_requested=effect.is_requested)
+                self.end_run(is_requested=effect.is_requested, is_restarted=effect.is_restarted)
         elif isinstance(effect, ef.AdoptFolder) and self._is_held_by_another(effect.recording_id, life):
             life.blocked.append(effect)
             self.handle(ev.FolderBusy(recording_id=effect.recording_id), life)
@@ -241,7 +244,7 @@ class CoreWorld:
         if recording is not None:
             self.model.check_rested(recording)
 
-    def end_run(self, *, is_requested: bool) -> None:
+    def end_run(self, *, is_requested: bool, is_restarted: bool = False) -> None:
         """MediaRecorder stops."""
         window = self.window
         if window.is_running and window.recording_id is not None:
@@ -251,6 +254,7 @@ class CoreWorld:
                 run=window.run,
                 slices_captured=len(window.slices),
                 is_requested=is_requested,
+                is_restarted=is_restarted,
             )
             window.log.append(ended)
             self.say(ended)
@@ -326,6 +330,7 @@ class _EndRun(ef.Effect, frozen=True, kw_only=True):
     """The recorder's `stop` event on its way."""
 
     is_requested: bool
+    is_restarted: bool = False
 
 
 def _forge(body: bytes) -> bytes:

@@ -15,7 +15,8 @@ export class Recorder {
   constructor({ send, onChange, openStream, options }) {
     Object.assign(this, { send, onChange, openStream, options });
     this.held = null; // of the live recording, until the worker releases its capture lock
-    this.run = null; // {number, stream, recorder, isRequested} while one is open
+    this.run = null; // {number, stream, recorder, isRequested, isRestarted} while one is open
+    this.spareStream = null; // of a run that was restarted, for the next one
     this.problem = ""; // "silent", "track-ended" or "lost" while it lasts
     this.elapsed = { ms: 0, since: null };
   }
@@ -33,10 +34,13 @@ export class Recorder {
       this.held.captured = this.held.durable = sliceNumber;
       this.elapsed = { ms: 0, since: null };
     }
-    const run = (this.run = { number, stream: null, recorder: null, silentMs: 0, isRequested: false });
+    const run = (this.run = {
+      number, stream: null, recorder: null, silentMs: 0, isSilent: false, isRequested: false, isRestarted: false,
+    });
     this.held.runs.set(number, {});
+    const spare = this.#takeSpareStream();
     try {
-      run.stream = await this.openStream(source);
+      run.stream = spare ?? (await this.openStream(source));
       if (run.isRequested) return this.#end(run); // Stop was pressed while the browser asked for permission
       run.recorder = this.#startRecorder(run, { mimeTypes, timesliceMs, ...this.options(source) });
     } catch (error) {
@@ -64,8 +68,17 @@ export class Recorder {
     if (this.run.recorder?.state && this.run.recorder.state !== "inactive") this.run.recorder.stop();
   }
 
+  // A silent recorder gives what it holds when it is stopped, and another is started.
+  restart({ recordingId, run: number, keepsStream }) {
+    const { run } = this;
+    if (this.held?.recordingId !== recordingId || run?.number !== number || run.recorder?.state !== "recording") return;
+    Object.assign(run, { isRestarted: true, keepsStream });
+    run.recorder.stop();
+  }
+
   // Nothing of the recording is wanted any more: it is all saved, or it never began.
   close() {
+    this.#takeSpareStream()?.getTracks().forEach((track) => track.stop());
     this.held = null;
     this.problem = "";
   }
@@ -80,7 +93,8 @@ export class Recorder {
     const run = this.run;
     if (run?.recorder?.state !== "recording") return;
     run.silentMs = passedMs === 0 ? 0 : run.silentMs + passedMs;
-    if (run.silentMs > 2 * SILENCE_MS && this.problem !== "silent") {
+    if (run.silentMs > 2 * SILENCE_MS && !run.isSilent) {
+      run.isSilent = true;
       this.#note(run, "silence", `no slice for ${Math.round(run.silentMs)} ms`);
       this.#setProblem("silent");
     } else if (run.silentMs > SILENCE_MS) this.requestData();
@@ -107,7 +121,7 @@ export class Recorder {
       // Only now is the recorder's own choice of type final.
       const message = { type: "capture-started", recordingId, run: run.number, mimeType: recorder.mimeType };
       this.held.runs.get(run.number).started = message;
-      this.problem = "";
+      if (this.problem !== "silent") this.problem = "";
       this.#tick(true);
       this.#tell(message);
       this.#keepAwake();
@@ -115,6 +129,7 @@ export class Recorder {
     recorder.ondataavailable = ({ data }) => {
       if (data.size === 0) return;
       run.silentMs = 0;
+      run.isSilent = false;
       if (this.problem === "silent") this.problem = "";
       this.#tell(this.held.add(run.number, data));
     };
@@ -136,18 +151,26 @@ export class Recorder {
   }
 
   #end(run) {
-    run.stream.getTracks().forEach((track) => track.stop());
+    if (run.keepsStream && run.stream.active) this.spareStream = run.stream;
+    else run.stream.getTracks().forEach((track) => track.stop());
     this.#tick(false);
     this.run = null;
-    this.problem = "";
+    if (!run.isRestarted) this.problem = "";
     const { recordingId, captured } = this.held;
     const message = {
-      type: "capture-ended", recordingId, run: run.number, slicesCaptured: captured, isRequested: run.isRequested,
+      type: "capture-ended", recordingId, run: run.number, slicesCaptured: captured,
+      isRequested: run.isRequested, isRestarted: run.isRestarted,
     };
     this.held.runs.get(run.number).ended = message;
     this.wakeLock?.release().catch(() => {});
     this.#tell(message);
     this.onChange();
+  }
+
+  #takeSpareStream() {
+    const { spareStream } = this;
+    this.spareStream = null;
+    return spareStream?.active ? spareStream : null;
   }
 
   #tick(isRunning) {
