@@ -113,10 +113,6 @@ class FileTree(Protocol):
         """Ask that the origin's storage be exempt from eviction; the browser's answer."""
         ...
 
-    async def estimate(self) -> tuple[int, int]:
-        """(usage, quota) in bytes, a hint for the page only: it is no free-space figure."""
-        ...
-
 
 class HttpResponse(Protocol):
     """A whole answer."""

@@ -5,7 +5,6 @@ dedicated worker with "Not supported", and what is set for the page does not rea
 """
 
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 
@@ -39,10 +38,9 @@ def test_a_line_of_64_kbit_per_second_delivers_everything_once(service: Service,
 
 @pytest.mark.timeout(420)
 def test_a_backlog_of_twenty_minutes_is_delivered_in_order_when_the_server_is_back(
-    service: Service, start_machine: Callable[..., Machine], figures: Figures
+    service: Service, machine: Machine, figures: Figures
 ) -> None:
     # Given twenty minutes of slices of a second (MP4's least) while no API call gets through, as fast as they are saved
-    machine = start_machine()
     tab = machine.new_tab()
     tab.page.add_init_script(path=INJECTED)
     tab.open(chunk_bytes=32_768, chunk_ms=60_000)

@@ -40,6 +40,9 @@ def test_ten_tabs_show_one_list_send_nothing_twice_and_inherit_from_an_owner_tha
 ) -> None:
     # Given a finished recording of a first tab that could not be sent, and nine more tabs
     tabs = [machine.open_tab()]
+    tabs[0].wait(
+        lambda: tabs[0].shown["offline-use"] == "ready", "the page to be kept: the others start in a third of the time"
+    )
     service.gate.rule = drop_api
     finished, finished_take = machine.record(tabs[0])
     watch_until_saved(tabs[0], finished_take, 15)
@@ -81,7 +84,7 @@ def test_ten_tabs_show_one_list_send_nothing_twice_and_inherit_from_an_owner_tha
     assert ending_of(service, live) == "recovered"
 
 
-def test_a_live_recording_is_left_alone_also_while_its_worker_is_being_replaced(
+def test_no_slice_is_lost_when_the_worker_dies_and_another_tab_leaves_the_live_recording_alone(
     service: Service, machine: Machine
 ) -> None:
     # Given two tabs, one of which records
@@ -94,9 +97,12 @@ def test_a_live_recording_is_left_alone_also_while_its_worker_is_being_replaced(
     first.page.workers[0].evaluate("self.close()")
     second.wait(lambda: holds_files(second, recording_id) == "", "the files to be nobody's")
     at_death = first.count("slices-durable")
+    first.wait_for_count("slices-captured", at_death + 20)
     watch_until_saved(first, take, at_death + 20)
 
-    # Then the first tab's next worker has them, and the recording ends as it was stopped
+    # Then the window went on capturing, its next worker has what was held meanwhile, and it ends as it was stopped
+    assert (first.state, first.recording_id) == ("recording", recording_id)
+    assert len(machine.witness.takes) == 1, "the recorder itself was never interrupted"
     first.stop()
     first.wait_for_row(recording_id, "complete")
     second.wait_for_row(recording_id, "complete")

@@ -153,11 +153,6 @@ class OpfsFileTree:
         with storage_errors("asking whether storage is persistent"):
             return bool(await js.navigator.storage.persisted())
 
-    async def estimate(self) -> tuple[int, int]:
-        with storage_errors("estimating storage"):
-            answer = await js.navigator.storage.estimate()
-        return int(answer.usage or 0), int(answer.quota or 0)
-
     async def _root_folder(self) -> Any:
         if self._root is None:
             with storage_errors("opening storage"):

@@ -11,8 +11,11 @@ from client_py.core.book import Book, EpochLife, Recording
 from client_py.core.effects import AppendRecords, CloseEpoch, OpenEpoch
 from client_py.core.events import EpochOpened, EpochRefused, RecordsRefused, RecordsWritten
 from client_py.core.journal import AnyRecord, Opened, encode_record
+from client_py.core.states import RecordingLife
 
 RETRY_MS_FIRST: Final = 1_000
+# Open journals of recordings that are not captured. Safari refuses the 253rd open handle of a page.
+JOURNALS_OPEN_MAX: Final = 64
 RETRY_MS_MAX: Final = 30_000  # a file system that failed once is seldom well again within a second
 
 
@@ -74,6 +77,7 @@ class LogWriter:
         if is_recorded:
             files.waiting.appendleft(self.opened_record(recording))
         self.flush(recording)
+        self._close_surplus()
 
     def on_epoch_refused(self, recording: Recording, event: EpochRefused) -> None:
         """Try again later, under the next epoch."""
@@ -130,6 +134,17 @@ class LogWriter:
             started_at_ms=recording.started_at_ms,
             source=recording.source,
         )
+
+    def _close_surplus(self) -> None:
+        """The oldest idle journals beyond the bound are closed; a later record takes a new epoch."""
+        at_rest = (RecordingLife.CLOSED, RecordingLife.COMPLETE)
+        idle = [
+            each
+            for each in self._book.recordings.values()
+            if each.life in at_rest and each.files.life is EpochLife.OPEN and not each.files.waiting
+        ]
+        for recording in idle[: max(0, len(idle) - JOURNALS_OPEN_MAX)]:
+            self.close(recording)
 
     def _postpone(self, recording: Recording) -> None:
         files = recording.files

@@ -8,7 +8,6 @@ a process that dies gives its locks back by dying.
 import errno
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,12 +138,6 @@ class DiskFileTree:
 
     async def request_persistence(self) -> bool:
         return True  # nobody evicts files of a disk
-
-    async def estimate(self) -> tuple[int, int]:
-        with storage_errors("estimating storage"):
-            self._make_root()
-            usage = shutil.disk_usage(self._root)
-        return usage.used, usage.total
 
     def _make_root(self) -> None:
         if not self._root.exists():

@@ -67,6 +67,7 @@ class MemoryDisk:
         self.capacity_bytes = capacity_bytes
         self.full_answer = FullAnswer.ERROR
         self.is_blocked = False
+        self.is_evictable = False  # the browser did not promise to keep it
         self.operations = 0  # changes made or attempted so far
         self.fail_at: set[int] = set()  # these operations fail; a write is half done then
         self.die_at: int | None = None  # at this operation the worker that makes it dies, half done

@@ -132,10 +132,7 @@ class MemoryFileTree:
             self._disk.note_name(folder, "", None, has_come=False)
 
     async def request_persistence(self) -> bool:
-        return True
-
-    async def estimate(self) -> tuple[int, int]:
-        return self._disk.used_bytes, self._disk.capacity_bytes or 1 << 40
+        return not self._disk.is_evictable
 
     def _folder(self, folder: str) -> dict[str, File]:
         if folder not in self._disk.folders:

@@ -172,31 +172,38 @@ json.dumps(outcome)
 
 
 def test_storage_that_the_browser_refuses_is_said_to_be_blocked(page: Page, site: SiteServer) -> None:
-    # As a browser without the private file system, or one whose file system cannot be written in place.
-    for fault, source in _REFUSALS.items():
-        assert run_in_worker(page, site, {}, source) == "StorageBlockedError", fault
+    outcome = run_in_worker(page, site, {}, _REFUSALS)
+    assert outcome == dict.fromkeys(outcome, "StorageBlockedError") and len(outcome) == 5
 
 
-_PROBE = """
+# As private windows of Firefox and of Safari, a browser whose policy forbids it, one whose file system cannot be
+# written in place, and one without the private file system.
+_REFUSALS = """
 import json
 
+import js
 from client_py.browser.opfs_file_tree import OpfsFileTree
 from client_py.ports import PortError
 
-try:
-    await OpfsFileTree().probe()
-    outcome = "no error"
-except PortError as error:
-    outcome = type(error).__name__
+async def probe():
+    try:
+        await OpfsFileTree().probe()
+        return "no error"
+    except PortError as error:
+        return type(error).__name__
+
+outcome = {}
+manager, native = js.StorageManager.prototype, js.StorageManager.prototype.getDirectory
+for name in ("SecurityError", "UnknownError", "NotAllowedError"):
+    manager.getDirectory = js.Promise.reject.bind(js.Promise, js.DOMException.new("refused", name))
+    outcome[name] = await probe()
+manager.getDirectory = native
+js.Reflect.deleteProperty(js.FileSystemFileHandle.prototype, "createSyncAccessHandle")
+outcome["no synchronous access"] = await probe()
+js.Reflect.deleteProperty(manager, "getDirectory")
+outcome["no private file system"] = await probe()
 json.dumps(outcome)
 """
-_REFUSALS = {
-    "no private file system": "import js\njs.Reflect.deleteProperty(js.StorageManager.prototype, 'getDirectory')\n"
-    + _PROBE,
-    "no synchronous access": (
-        "import js\njs.Reflect.deleteProperty(js.FileSystemFileHandle.prototype, 'createSyncAccessHandle')\n" + _PROBE
-    ),
-}
 
 
 def test_handed_over_bytes_cross_beside_their_message(page: Page, site: SiteServer) -> None:

@@ -246,19 +246,25 @@ def test_a_silent_recorder_is_stopped_and_the_next_run_takes_its_stream_where_th
     puppet.wait(lambda: puppet.page.evaluate(states) == ["ended", "ended"], "the stream that nobody took to end")
 
 
-def test_a_track_that_is_muted_is_noted_and_so_is_its_return(open_puppet: Callable[..., Puppet]) -> None:
+def test_what_track_and_recorder_say_is_noted(open_puppet: Callable[..., Puppet]) -> None:
     puppet = open_puppet(
         before="""
         const native = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
         navigator.mediaDevices.getUserMedia = async (wanted) => (window.stream = await native(wanted));
+        const Native = MediaRecorder;
+        window.MediaRecorder = class extends Native {
+            constructor(...given) { super(...given); window.recorder = this; }
+        };
         """
     )
     puppet.come_up()
     puppet.open_capture()
     for event in ("mute", "unmute"):
         puppet.page.evaluate("(name) => window.stream.getTracks()[0].dispatchEvent(new Event(name))", event)
-    notes = puppet.wait_to_hear("capture-note", count=2)
-    assert [(note["kind"], note["message"]) for note in notes] == [("muted", "audio"), ("unmuted", "audio")]
+    puppet.page.evaluate("() => window.recorder.dispatchEvent(new Event('error'))")  # Chromium's has no error in it
+    notes = puppet.wait_to_hear("capture-note", count=3)
+    expected = [("muted", "audio"), ("unmuted", "audio"), ("recorder-error", "")]
+    assert [(note["kind"], note["message"]) for note in notes] == expected
 
 
 def test_a_recorder_that_never_emits_is_reported_though_it_says_that_it_records(
@@ -291,6 +297,7 @@ def test_the_screen_is_kept_awake_while_recording_and_no_longer(open_puppet: Cal
     puppet = open_puppet(
         before="""
         window.awake = 0;
+        navigator.storage.persist = async () => { window.isPersistenceAsked = true; return true; };
         WakeLock.prototype.request = async () => {
             window.awake += 1;
             return { release: async () => { window.awake -= 1; } };
@@ -298,12 +305,20 @@ def test_the_screen_is_kept_awake_while_recording_and_no_longer(open_puppet: Cal
         """
     )
     puppet.come_up()
+    assert puppet.page.evaluate("window.isPersistenceAsked"), "only a window may ask, and the worker reads the answer"
     assert puppet.page.evaluate("window.awake") == 0
     puppet.open_capture()
     puppet.wait(lambda: puppet.page.evaluate("window.awake") == 1, "the wake lock")
+    # The browser drops it when the page is hidden.
+    puppet.page.evaluate("() => { window.awake = 0; document.dispatchEvent(new Event('visibilitychange')); }")
+    puppet.wait(lambda: puppet.page.evaluate("window.awake") == 1, "the wake lock again")
+    puppet.wait_to_hear("nudge")
     puppet.tell({"type": "capture-stop"})
     puppet.wait_to_hear("capture-ended")
     puppet.wait(lambda: puppet.page.evaluate("window.awake") == 0, "its release")
+    puppet.page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+    puppet.wait_to_hear("nudge", count=2)
+    assert puppet.page.evaluate("window.awake") == 0
 
 
 # ---------------------------------------------------------------- leaving

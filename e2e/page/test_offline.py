@@ -55,6 +55,23 @@ def look_for_the_next_build(page: Page) -> dict[str, Any]:
     return workers_of_the_page(page)
 
 
+def follow_service_workers(tab: Page, site: SiteServer) -> dict[str, str]:
+    """The status of each of the site's service workers, by version, as the browser tells it from now on.
+
+    Asked from a tab that shows nothing: a page of the site would keep the active one in its place.
+    """
+    statuses: dict[str, str] = {}
+
+    def take(told: dict[str, Any]) -> None:
+        own = (version for version in told["versions"] if version["scriptURL"].startswith(site.url))
+        statuses.update((version["versionId"], version["status"]) for version in own)
+
+    session = tab.context.new_cdp_session(tab)
+    session.on("ServiceWorker.workerVersionUpdated", take)
+    session.send("ServiceWorker.enable")
+    return statuses
+
+
 def build_name(site: SiteServer) -> str:
     return f"holdfast-{read_build(site.folder)['name']}"
 
@@ -148,15 +165,13 @@ def test_a_new_build_neither_takes_over_a_page_that_records_nor_takes_its_files_
 
     # And with the last page of the old build, its files go
     tab = page.context.new_page()
-    page.close()
+    statuses = follow_service_workers(tab, site)
     after = RecorderPage(tab, site.url)
-
-    def opens_as_the_next_build() -> bool:
-        tab.goto("about:blank")  # a page that is still open would keep the old build's service worker
-        after.visit()
-        return read_build_of(tab) == str(read_build(next_build)["name"])
-
-    after.wait(opens_as_the_next_build, "the next build")
+    waiting = after.wait(lambda: [key for key, status in statuses.items() if status == "installed"], "what waits")
+    page.close()
+    after.wait(lambda: statuses[waiting[0]] == "activated", "the next build to be active", READY_LIMIT_S)
+    after.visit()
+    assert read_build_of(tab) == str(read_build(next_build)["name"])
     after.wait(lambda: recording_id in after.rows, "the recording in the list", READY_LIMIT_S)
     after.wait(lambda: set(caches_of(tab)) == {new}, "the old build to be forgotten")
 

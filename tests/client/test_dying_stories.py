@@ -2,6 +2,7 @@
 
 import asyncio
 
+from client_py.core.log_writer import JOURNALS_OPEN_MAX
 from client_py.messages import Stop
 from client_py.testing.world import World
 from tests.client.stories import check_stored, everything_complete, story
@@ -84,6 +85,37 @@ async def test_many_recordings_of_dead_tabs_are_recovered_beside_a_new_one(world
     await everything_complete(last, 6)
     for capture in captures:
         check_stored(world, capture)
+
+
+@story
+async def test_recordings_without_number_keep_a_bounded_number_of_files_open(world: World) -> None:
+    world.server.is_away = True
+    tab = world.open_tab()
+    captures = []
+    for _ in range(JOURNALS_OPEN_MAX + 6):
+        captures.append(await tab.record(0.1))
+        await tab.stop()
+    held = [file for files in world.disk.folders.values() for file in files.values() if file.holder is not None]
+    journals, of_the_next = JOURNALS_OPEN_MAX, 2
+    assert len(held) <= journals * 2 + of_the_next, "each with the segment of the worker that captured it"
+    world.server.is_away = False
+    await everything_complete(tab, len(captures))
+    for capture in captures:
+        check_stored(world, capture)
+
+
+@story
+async def test_a_task_that_fails_ends_the_loop_loudly(world: World) -> None:
+    tab = world.open_tab()
+    await tab.ready()
+
+    async def fail(*_: object) -> object:
+        raise ZeroDivisionError("made to fail")
+
+    world.server.exchange = fail  # type: ignore[assignment,method-assign]
+    await tab.record(10.0)
+    assert isinstance(tab.failure, ZeroDivisionError)
+    assert "ZeroDivisionError: made to fail" in tab.window.failures[0].message
 
 
 @story

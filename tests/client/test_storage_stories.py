@@ -111,6 +111,32 @@ async def test_the_ballast_is_made_before_record_and_goes_with_its_recording(wor
 
 
 @story
+async def test_the_next_segment_is_made_before_it_is_needed(world: World) -> None:
+    """A name made in the moment of need could be the one that a loss of power takes."""
+    tab = world.open_tab()
+    capture = await tab.record(0.5)
+    files = world.disk.folders[capture.recording_id]
+    while "slices-1-1" not in files:
+        await asyncio.sleep(0.1)
+    assert world.segment_bytes // 2 <= len(files["slices-1-0"].content) < world.segment_bytes
+    await tab.stop()
+    await everything_complete(tab)
+    check_stored(world, capture)
+
+
+@story
+async def test_the_browsers_answer_about_eviction_is_shown_before_anybody_records(world: World) -> None:
+    tab = world.open_tab()
+    await tab.ready()
+    assert tab.view.storage == "This browser keeps what is saved here until it is cleared."
+    world.disk.is_evictable = True
+    again = world.open_tab()
+    await again.ready()
+    assert "may clear what is saved here when the device runs out of room" in again.view.storage
+    assert "a private window clears it when it is closed" in again.view.storage
+
+
+@story
 async def test_a_segment_that_fails_is_left_behind_and_the_recording_goes_on_in_a_new_epoch(world: World) -> None:
     tab = world.open_tab()
     capture = await tab.record(2.0)

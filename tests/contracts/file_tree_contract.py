@@ -163,11 +163,8 @@ async def check_two_open_files_do_not_mix(open_tree: OpenTree) -> None:
     assert await tree.read("two-files", "second", 0, 50) == bytes(range(255, 205, -1))
 
 
-async def check_persistence_and_estimate_are_answered(open_tree: OpenTree) -> None:
-    tree = open_tree()
-    assert isinstance(await tree.request_persistence(), bool)
-    usage, quota = await tree.estimate()
-    assert min(usage, quota) >= 0
+async def check_persistence_is_answered(open_tree: OpenTree) -> None:
+    assert isinstance(await open_tree().request_persistence(), bool)
 
 
 async def _expect(kind: type[Exception], call: Awaitable[object]) -> None:
