@@ -4,6 +4,7 @@ Time in the window is Playwright's clock, so that no test waits for something to
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from playwright.sync_api import Dialog
@@ -232,7 +233,7 @@ def test_a_silent_recorder_is_stopped_and_the_next_run_takes_its_stream_where_th
     puppet.open_capture()
     states = "() => window.streams.map((stream) => stream.getTracks()[0].readyState)"
     for run, keeps_stream, expected in ((0, True, ["live"]), (1, False, ["ended", "live"])):
-        puppet.wait(lambda run=run: [s for s in puppet.heard("slice") if s["run"] == run], f"a slice of run {run}")
+        puppet.wait(partial(_has_slice_of, puppet, run), f"a slice of run {run}")
         restart = {"type": "capture-restart", "recordingId": RECORDING_ID, "keepsStream": keeps_stream}
         puppet.tell(restart | {"run": run + 5})  # of no run that is open
         puppet.tell(restart | {"run": run})
@@ -244,6 +245,10 @@ def test_a_silent_recorder_is_stopped_and_the_next_run_takes_its_stream_where_th
     puppet.wait_to_hear("capture-ended", count=3)
     puppet.tell({"type": "release-capture-lock", "recordingId": RECORDING_ID})
     puppet.wait(lambda: puppet.page.evaluate(states) == ["ended", "ended"], "the stream that nobody took to end")
+
+
+def _has_slice_of(puppet: Puppet, run: int) -> bool:
+    return any(message["run"] == run for message in puppet.heard("slice"))
 
 
 def test_what_track_and_recorder_say_is_noted(open_puppet: Callable[..., Puppet]) -> None:
