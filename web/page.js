@@ -1,12 +1,12 @@
 // The page's wiring: one recorder shim, one worker life, one view. Every decision is the worker's (client_py).
 import { CaptureLocks } from "./shim/capture_locks.js";
 import { SHIM_BYTES_MAX } from "./shim/held_slices.js";
-import { KeptBuild } from "./shim/kept_build.js";
-import { holdBuild, OfflineUse } from "./shim/offline_use.js";
+import { OfflineUse } from "./shim/offline_use.js";
 import { loadChoice } from "./shim/choice.js";
 import { Recorder, supportedFormats } from "./shim/recorder.js";
 import { readSettings } from "./shim/settings.js";
 import { WorkerLife } from "./shim/worker_life.js";
+import { build, firstWorker } from "./start.js";
 import { texts } from "./texts.js";
 import { combine } from "./view/combine.js";
 import { LevelMeter } from "./view/level.js";
@@ -106,7 +106,6 @@ let frame = null;
 start();
 
 function start() {
-  const build = JSON.parse(element("build")?.textContent || "null");
   if (!build) return fail(texts.failure.build);
   if (!isSecureContext) return fail(texts.failure.insecure);
   if (!globalThis.MediaRecorder || !navigator.mediaDevices) return fail(texts.failure.recorder);
@@ -140,12 +139,7 @@ function start() {
       refresh();
     },
   });
-  // The worker reads the answer; only a window may ask.
-  navigator.storage.persist().catch(() => {});
-  holdBuild(build)
-    .then(() => new KeptBuild(build, document.baseURI).open())
-    .then((kept) => kept.load(build.worker))
-    .then(() => life.start(), (error) => fail(error.message));
+  firstWorker.then((opened) => life.start(opened), (error) => fail(error.message));
 }
 
 function fail(why) {

@@ -35,11 +35,14 @@ async function boot(build, base, kept) {
   const indexURL = new URL(build.runtime, base).href;
   const packageBaseUrl = new URL(build.packages, base).href; // a relative one fails silently
   const options = { indexURL, packageBaseUrl, stdout: () => {} };
-  // Each of the two takes a tenth of a second.
-  const [snapshot] = await Promise.all([kept.find(build.snapshot), import(`${indexURL}pyodide.asm.mjs`)]);
+  // Each of these takes a tenth of a second, the snapshot two: they come beside each other.
+  import(`${indexURL}pyodide.asm.mjs`).catch(() => {}); // asked for again, and then missed
+  const snapshot = await kept.find(build.snapshot);
   if (snapshot) {
+    const compiled = WebAssembly.compileStreaming(fetch(`${indexURL}pyodide.asm.wasm`));
+    compiled.catch(() => {}); // awaited where it is used
     try {
-      return [await bootFromSnapshot(options, build.lock, snapshot), "snapshot"];
+      return [await bootFromSnapshot(options, build.lock, snapshot.arrayBuffer(), compiled), "snapshot"];
     } catch (error) {
       console.warn("the memory snapshot could not be used:", error);
     }
@@ -52,15 +55,15 @@ async function boot(build, base, kept) {
   return [pyodide, "files"];
 }
 
-async function bootFromSnapshot(options, lock, snapshot) {
+async function bootFromSnapshot(options, lock, snapshot, compiled) {
   const lockFileContents = { ...lock, packages: {} }; // they are in it
-  const pyodide = await load({ ...options, lockFileContents, _loadSnapshot: snapshot }, SNAPSHOT_MS_MAX);
+  const pyodide = await load({ ...options, lockFileContents, _loadSnapshot: snapshot }, SNAPSHOT_MS_MAX, compiled);
   pyodide.pyimport("frozen_modules").modules.thaw("/frozen");
   pyodide.pyimport("client_py.main");
   return pyodide;
 }
 
-async function load(options, msMax) {
+async function load(options, msMax, compiled = null) {
   const { loadPyodide } = await import(`${options.indexURL}pyodide.mjs`);
   return new Promise((resolve, reject) => {
     setTimeout(() => reject(new Error(texts.failure.slow(msMax / 1000))), msMax);
@@ -68,10 +71,17 @@ async function load(options, msMax) {
     const instantiate = WebAssembly.instantiateStreaming;
     WebAssembly.instantiateStreaming = (...parameters) => {
       WebAssembly.instantiateStreaming = instantiate;
-      const instance = instantiate.apply(WebAssembly, parameters);
+      const instance = compiled ? instantiateCompiled(compiled, ...parameters) : instantiate.apply(WebAssembly, parameters);
       instance.catch((error) => reject(new Error(texts.failure.wasm(error.message))));
       return instance;
     };
     loadPyodide(options).then(resolve, reject);
   });
+}
+
+// What was compiled while other files were still on their way; the response that Pyodide asked for is not read.
+async function instantiateCompiled(compiled, response, imports) {
+  Promise.resolve(response).then(({ body }) => body.cancel()).catch(() => {});
+  const module = await compiled;
+  return { module, instance: await WebAssembly.instantiate(module, imports) };
 }

@@ -14,6 +14,8 @@ from client_py.core.preparing import Preparing
 from client_py.messages import Boot, Booting
 
 PROBE_AGAIN_MS: Final = 5_000
+# Record is possible first, then what lies here is taken up; where no folder comes about, after this long at the latest.
+TAKE_UP_MS_MAX: Final = 2_000
 
 
 class Starting:
@@ -25,6 +27,7 @@ class Starting:
         self._preparing = preparing
         self._live_id: str | None = None  # what the window was capturing when this worker was started
         self._probe_at_ms: int | None = None
+        self._take_up_at_ms: int | None = None
         self.has_booted = False
         self.storage_words = ""
         self.failure_words = ""  # why nothing can be saved here
@@ -48,7 +51,10 @@ class Starting:
         )
         self.has_booted = True
         self.failure_words = ""
-        self._take_up()
+        if self._live_id is not None:
+            self._take_up()
+            return
+        self._take_up_at_ms = self._book.now_ms + TAKE_UP_MS_MAX
         self.prepare_if_none_live()
 
     def on_unusable(self, event: StorageUnusable) -> None:
@@ -64,6 +70,11 @@ class Starting:
                 "cannot keep a recording safe: open this page in an ordinary window."
             )
 
+    def on_folder_prepared(self) -> None:
+        """Record can be pressed, or cannot for now: the rest of the storage has its turn."""
+        if self._take_up_at_ms is not None:
+            self._take_up()
+
     def prepare_if_none_live(self) -> None:
         """Make the next recording's folder, unless one is being captured."""
         is_live = self._book.current is not None and self._book.current.is_live
@@ -75,7 +86,10 @@ class Starting:
         if self._probe_at_ms is not None and self._book.now_ms >= self._probe_at_ms:
             self._probe_at_ms = None
             self._book.do(ProbeStorage())
+        if self._take_up_at_ms is not None and self._book.now_ms >= self._take_up_at_ms:
+            self._take_up()
 
     def _take_up(self) -> None:
+        self._take_up_at_ms = None
         live_id, self._live_id = self._live_id, None
         self._adopting.start(live_id)

@@ -94,6 +94,7 @@ class StorageEvents:
         parts = self._parts
         if recording.life is RecordingLife.PREPARING:
             parts.preparing.on_epoch_opened(recording, event)
+            parts.starting.on_folder_prepared()
             return
         parts.log.on_epoch_opened(recording, event, is_recorded=True)
         if recording.is_live:
@@ -104,6 +105,7 @@ class StorageEvents:
         parts = self._parts
         if recording.life is RecordingLife.PREPARING:
             parts.preparing.on_epoch_refused(recording, event)
+            parts.starting.on_folder_prepared()
             return
         parts.log.on_epoch_refused(recording, event)
         if event.is_full:

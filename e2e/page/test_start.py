@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 
 from e2e.page.built_site import lay_out_again
 from e2e.page.site_server import SiteServer, serving
@@ -103,6 +103,21 @@ def test_a_browser_without_a_recorder_is_told_before_anything_is_loaded(page: Pa
 def test_an_address_that_is_not_secure_is_explained(page: Page, site: SiteServer) -> None:
     page.add_init_script("Object.defineProperty(window, 'isSecureContext', { value: false })")
     assert "https" in _wait_for_failure(opened(page, site))
+
+
+def test_a_worker_that_dies_before_the_pages_own_script_comes_is_said(
+    page: Page, built_site: Path, tmp_path: Path
+) -> None:
+    dying = lay_out_again(built_site, tmp_path, worker_begins_with="throw new Error('made to fail');\n")
+    held: list[Route] = []
+    page.route("**/page.js", held.append)
+    with serving(dying) as site:
+        recorder = RecorderPage(page, site.url)
+        page.goto(site.url, wait_until="commit")
+        recorder.wait(lambda: held and page.workers, "the worker, opened while page.js is on its way")
+        page.workers[0].evaluate("1")
+        held[0].continue_()
+        assert "made to fail" in _wait_for_failure(recorder)
 
 
 def test_storage_that_is_refused_is_said_before_record_is_enabled(page: Page, built_site: Path, tmp_path: Path) -> None:

@@ -18,10 +18,9 @@ export class KeptBuild {
     return this;
   }
 
-  // A file that is kept already, as an ArrayBuffer, or null.
+  // A file that is kept already, as a response, or null.
   async find(path) {
-    const file = path && (await this.cache?.match(new URL(path, this.base), { ignoreVary: true }).catch(() => null));
-    return file?.arrayBuffer().catch(() => null) ?? null;
+    return (path && (await this.cache?.match(new URL(path, this.base), { ignoreVary: true }).catch(() => null))) ?? null;
   }
 
   // Rejects only if the file cannot be had whole; one that cannot be kept is used all the same.

@@ -8,6 +8,16 @@ const SILENCE_MS_MAX = 60_000;
 const TICK_MS = 1_000;
 const TICK_LATE_MS = 2_500; // the window itself was asleep: nobody's silence can be judged
 
+// A worker that loads the build, and this end of its port; what goes wrong before a WorkerLife listens is kept.
+export function openWorker(build, base, epoch) {
+  const channel = new MessageChannel();
+  const worker = new Worker(new URL(build.worker, base), { type: "module", name: `holdfast-${epoch}` });
+  const opened = { worker, port: channel.port1, error: null };
+  worker.onerror = (event) => (opened.error = event);
+  worker.postMessage({ build, base, port: channel.port2 }, [channel.port2]);
+  return opened;
+}
+
 export class WorkerLife {
   // onMessage(message) hears the present worker only; onDeath(why) is told before the next one starts, or when
   // `mayReplace()` says no.
@@ -20,21 +30,20 @@ export class WorkerLife {
     setInterval(() => this.tick(), TICK_MS);
   }
 
-  start() {
+  // The first one was opened before the page's own scripts ran (start.js).
+  start(opened = openWorker(this.build, this.base, this.epoch + 1)) {
     this.epoch += 1;
     this.isBooting = true;
     this.startedAt = performance.now();
     this.silentMs = 0;
-    const channel = new MessageChannel();
-    this.port = channel.port1;
+    Object.assign(this, { worker: opened.worker, port: opened.port });
     this.port.onmessage = ({ data }) => this.#hear(data);
-    this.worker = new Worker(new URL(this.build.worker, this.base), { type: "module", name: `holdfast-${this.epoch}` });
     this.worker.onerror = (event) => {
       event.preventDefault();
       this.#die(event.message ?? "");
     };
-    this.worker.postMessage({ build: this.build, base: this.base, port: channel.port2 }, [channel.port2]);
     this.send({ type: "boot", epoch: this.epoch, ...this.boot() });
+    if (opened.error) this.worker.onerror(opened.error);
   }
 
   // Queued by the port until the worker listens.

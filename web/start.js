@@ -1,0 +1,20 @@
+// Begins what takes longest, the worker, while the page's other scripts are still on their way.
+import { KeptBuild } from "./shim/kept_build.js";
+import { holdBuild } from "./shim/offline_use.js";
+import { openWorker } from "./shim/worker_life.js";
+
+export const build = JSON.parse(document.getElementById("build")?.textContent || "null");
+const canRecord = isSecureContext && globalThis.MediaRecorder && navigator.mediaDevices;
+
+// An open worker, or the reason why there is none; null where page.js says what is missing.
+export const firstWorker = build && canRecord ? begin() : null;
+firstWorker?.catch(() => {}); // page.js hears of it
+
+async function begin() {
+  // The worker reads the answer; only a window may ask.
+  navigator.storage.persist().catch(() => {});
+  await holdBuild(build);
+  const kept = await new KeptBuild(build, document.baseURI).open();
+  await kept.load(build.worker);
+  return openWorker(build, document.baseURI, 1);
+}
