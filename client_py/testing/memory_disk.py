@@ -68,6 +68,7 @@ class MemoryDisk:
         self.full_answer = FullAnswer.ERROR
         self.is_blocked = False
         self.is_evictable = False  # the browser did not promise to keep it
+        self.keeps_everything = False  # nothing can be removed, as where somebody's handles linger
         self.operations = 0  # changes made or attempted so far
         self.fail_at: set[int] = set()  # these operations fail; a write is half done then
         self.die_at: int | None = None  # at this operation the worker that makes it dies, half done

@@ -141,5 +141,5 @@ class MemoryFileTree:
 
     def _refuse_if_open(self, folder: str, files: dict[str, File]) -> None:
         for name, file in files.items():
-            if file.holder is not None:
+            if file.holder is not None or self._disk.keeps_everything:
                 raise FileLockedError(f"{folder}/{name} is open")

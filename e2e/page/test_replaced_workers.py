@@ -95,7 +95,29 @@ def test_what_a_replaced_worker_still_says_is_not_heard(puppet: Puppet) -> None:
     puppet.wait(lambda: puppet.shown["slicesDurable"] == "1", "the new worker's word alone")
 
 
-def test_slices_held_past_the_bound_raise_an_alarm_and_are_offered_as_a_file(puppet: Puppet) -> None:
+def test_slices_held_past_the_bound_raise_an_alarm_and_recording_goes_on(open_puppet: Callable[..., Puppet]) -> None:
+    puppet = open_puppet(
+        before="""
+        const Native = MediaRecorder;
+        window.MediaRecorder = class extends Native {
+            constructor(...given) { super(...given); window.recorder = this; }
+        };
+        """
+    )
+    puppet.come_up()
+    puppet.open_capture()
+    for held_mib, is_alarm in ((300, False), (300, True)):  # only their size is looked at here
+        puppet.page.evaluate("(size) => window.recorder.ondataavailable({ data: { size } })", held_mib << 20)
+        puppet.let_time_pass(1_000, beating=1)
+        puppet.wait(lambda is_alarm=is_alarm: ("only in this tab's memory" in puppet.words("alarm")) == is_alarm, "it")
+    captured = int(puppet.shown["slicesCaptured"])
+    puppet.wait(lambda: int(puppet.shown["slicesCaptured"]) > captured + 2, "the recorder to go on")
+    puppet.wait(lambda: puppet.page.get_by_test_id("keep-file").is_visible(), "the offer of a file")
+    puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": captured})
+    puppet.wait(lambda: puppet.words("alarm") == "", "the end of the alarm")
+
+
+def test_held_slices_are_offered_as_one_file_a_run(puppet: Puppet) -> None:
     outcome = puppet.page.evaluate(
         """async () => {
             const address = document.querySelector('script[src]').src.replace("page.js", "shim/held_slices.js");

@@ -3,7 +3,7 @@
 import asyncio
 
 from client_py.core.log_writer import JOURNALS_OPEN_MAX
-from client_py.messages import Stop
+from client_py.messages import FreeSpace, Stop
 from client_py.testing.world import World
 from tests.client.stories import check_stored, everything_complete, story
 
@@ -102,6 +102,27 @@ async def test_recordings_without_number_keep_a_bounded_number_of_files_open(wor
     await everything_complete(tab, len(captures))
     for capture in captures:
         check_stored(world, capture)
+
+
+@story
+async def test_segments_whose_chunks_are_all_cleared_are_removed_again_at_start(world: World) -> None:
+    # Given a tab that dies when `cleared` is flushed and before the segments are gone
+    tab = world.open_tab()
+    capture = await tab.record(90.0)
+    world.disk.keeps_everything = True
+    tab.window.say(FreeSpace())
+    await tab.until(lambda view: view.recordings[0].chunks_cleared > 50)
+    await tab.kill()
+    files = world.disk.folders[capture.recording_id]
+    assert {"slices-1-0", "slices-1-1"} <= set(files)
+
+    # Then the next page removes them, long before the rest may go
+    world.disk.keeps_everything = False
+    again = world.open_tab()
+    await everything_complete(again)
+    assert not {"slices-1-0", "slices-1-1"} & set(files)
+    assert again.view.recordings[0].bytes_local > 0
+    check_stored(world, capture)
 
 
 @story
