@@ -1,11 +1,19 @@
 """Tabs, browsers and machines die; what was shown as saved is found in the bucket afterwards."""
 
 import asyncio
+from uuid import UUID
 
 from client_py.core.log_writer import JOURNALS_OPEN_MAX
 from client_py.messages import FreeSpace, Stop
 from client_py.testing.world import World
 from tests.client.stories import check_stored, everything_complete, story
+
+
+def ending_of(world: World, recording_id: str) -> str:
+    """How the certified manifest says that the recording ended."""
+    certificate = world.server.ledger[UUID(recording_id)].certificate
+    assert certificate is not None
+    return str(certificate.manifest.ended)
 
 
 @story
@@ -20,6 +28,7 @@ async def test_a_recording_reaches_the_bucket_and_gets_its_certificate(world: Wo
     assert row.chunks_sealed == row.chunks_acknowledged == row.chunks_verified > 5
     assert row.bytes_captured == len(capture.content)
     assert view.current == row
+    assert ending_of(world, capture.recording_id) == "stopped"
 
 
 @story
@@ -32,6 +41,7 @@ async def test_everything_saved_reaches_the_bucket_after_the_tab_dies_while_reco
     await everything_complete(again)
     check_stored(world, capture)
     assert not again.view.is_recovering
+    assert ending_of(world, capture.recording_id) == "recovered"
 
 
 @story

@@ -29,6 +29,17 @@ async def test_pause_seals_what_there_is_and_resume_goes_on(world: World) -> Non
 
 
 @story
+async def test_a_small_tail_is_sealed_and_sent_when_it_is_old_enough(world: World) -> None:
+    tab = world.open_tab(msgspec.structs.replace(STORY_SETTINGS, slice_ms=60_000, chunk_ms=2_000))
+    capture = await tab.record(0.5)
+    tab.window.capture_slice(b"a word")
+    await asyncio.sleep(1.0)
+    assert tab.view.recordings[0].chunks_sealed == 0
+    await asyncio.sleep(2.0)
+    assert world.server.content_of(capture.recording_id) == b"a word"
+
+
+@story
 async def test_a_lost_device_starts_a_new_run_and_no_chunk_spans_two(world: World) -> None:
     tab = world.open_tab()
     capture = await tab.record(2.2)

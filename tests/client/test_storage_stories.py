@@ -60,6 +60,22 @@ async def test_verified_bytes_are_given_up_when_their_room_is_needed(world: Worl
 
 
 @story
+async def test_the_oldest_second_chance_is_given_up_first(world: World) -> None:
+    tab = world.open_tab()
+    oldest = await tab.record(20.0)
+    await tab.stop()
+    older = await tab.record(20.0)
+    await tab.stop()
+    await everything_complete(tab, 2)
+    world.disk.capacity_bytes = world.disk.used_bytes + 20_000
+    await tab.record(10.0)
+    assert oldest.recording_id not in world.disk.folders
+    assert older.recording_id in world.disk.folders
+    await tab.stop()
+    await everything_complete(tab, 3)
+
+
+@story
 async def test_a_tab_that_dies_on_a_full_disk_loses_nothing_that_was_saved(world: World) -> None:
     world.server.is_away = True
     tab = world.open_tab()
