@@ -1,15 +1,30 @@
 """What recorders and devices really do: they go, permissions go, slices are huge; what was recorded stays whole."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from e2e.chromium import ASKING
 from e2e.injected import SCRIPT as INJECTED
 from e2e.injected import content_of
-from e2e.machine import Machine, watch_until_saved
+from e2e.machine import Machine, MachineRoom, watch_until_saved
 from e2e.plain_browser import plain_recorder
 from e2e.service import Service
+
+
+@pytest.fixture(scope="module")
+def asking(machine_room: MachineRoom) -> Machine:
+    """One machine for all stories, on which a page may use what its permissions say."""
+    return machine_room.start(ASKING)
+
+
+@pytest.fixture
+def machine(asking: Machine, service: Service) -> Machine:
+    """Its desk cleared, the devices allowed."""
+    asking.clear_desk()
+    asking.browser.context.grant_permissions(["microphone", "camera"], origin=service.url)
+    return asking
 
 
 def test_an_unplugged_device_starts_a_new_run_and_no_byte_of_either_is_lost(service: Service, machine: Machine) -> None:
@@ -42,10 +57,8 @@ def test_an_unplugged_camera_is_said_while_the_sound_goes_on(machine: Machine) -
 
 
 def test_a_permission_that_is_taken_back_ends_the_recording_whole_and_says_why(
-    service: Service, start_machine: Callable[..., Machine]
+    service: Service, machine: Machine
 ) -> None:
-    machine = start_machine(flags=ASKING)
-    machine.browser.context.grant_permissions(["microphone"], origin=service.url)
     tab = machine.open_tab()
     recording_id, take = machine.record(tab)
     watch_until_saved(tab, take, 10)

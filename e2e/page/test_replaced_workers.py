@@ -4,6 +4,7 @@ Time in the window is Playwright's clock, so that no test waits for a worker to 
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from e2e.page.puppet import RECORDING_ID, Puppet, a_row, a_view, numbers_of
 
@@ -109,12 +110,16 @@ def test_slices_held_past_the_bound_raise_an_alarm_and_recording_goes_on(open_pu
     for held_mib, is_alarm in ((300, False), (300, True)):  # only their size is looked at here
         puppet.page.evaluate("(size) => window.recorder.ondataavailable({ data: { size } })", held_mib << 20)
         puppet.let_time_pass(1_000, beating=1)
-        puppet.wait(lambda is_alarm=is_alarm: ("only in this tab's memory" in puppet.words("alarm")) == is_alarm, "it")
+        puppet.wait(partial(_is_alarm_of_memory, puppet, is_alarm), f"the alarm: {is_alarm}")
     captured = int(puppet.shown["slicesCaptured"])
     puppet.wait(lambda: int(puppet.shown["slicesCaptured"]) > captured + 2, "the recorder to go on")
     puppet.wait(lambda: puppet.page.get_by_test_id("keep-file").is_visible(), "the offer of a file")
     puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": captured})
     puppet.wait(lambda: puppet.words("alarm") == "", "the end of the alarm")
+
+
+def _is_alarm_of_memory(puppet: Puppet, is_expected: bool) -> bool:
+    return ("only in this tab's memory" in puppet.words("alarm")) == is_expected
 
 
 def test_held_slices_are_offered_as_one_file_a_run(puppet: Puppet) -> None:
