@@ -96,7 +96,7 @@ export const texts = {
   nextBuild: "A new version of Holdfast is here. To use it, close every tab of this page, then open it again; nothing that is saved is lost.",
   offlineUse: {
     ready: "This page opens and records without a network, too.",
-    "not-ready": "Without a network it does not open yet.",
+    "not-ready": "Without a network this page would not open yet; keep it open.",
   },
   capture: {
     NotAllowedError: "The browser was not allowed to record. Allow the microphone, camera or screen for this site in the address bar, then press Record again.",
