@@ -6,7 +6,7 @@ from uuid import UUID
 from litestar import Response, get, post
 
 from protocol.errors import ErrorCode
-from protocol.operations import FindingPage
+from protocol.operations import AuditReport, CollectReport, FindingPage
 from protocol.states import FindingKind, PassStanding
 from server.audit.explanations import explain
 from server.audit.jobs import AUDIT, COLLECT, SCRUB, read_audit_report, read_collect_report, read_scrub_report
@@ -24,8 +24,7 @@ _RESOLVED: Final = {"true": True, "false": False}
 @post("/api/audit", guards=[require_installation])
 async def run_audit(request: AnyRequest) -> Response[bytes]:
     """200 with the report of an audit that began after this call; 202 where it still runs."""
-    report = read_audit_report(await parts_of(request).schedule.ask_and_wait(AUDIT, _WAIT_S))
-    return answer_json(report, 202 if report.standing is PassStanding.RUNNING else 200)
+    return _answer_report(read_audit_report(await parts_of(request).schedule.ask_and_wait(AUDIT, _WAIT_S)))
 
 
 @get("/api/audit", guards=[require_installation])
@@ -50,8 +49,7 @@ async def show_scrub(request: AnyRequest) -> Response[bytes]:
 @post("/api/collect", guards=[require_installation])
 async def run_collect(request: AnyRequest) -> Response[bytes]:
     """200 with the report of a pass that began after this call; 202 where it still runs."""
-    report = read_collect_report(await parts_of(request).schedule.ask_and_wait(COLLECT, _WAIT_S))
-    return answer_json(report, 202 if report.standing is PassStanding.RUNNING else 200)
+    return _answer_report(read_collect_report(await parts_of(request).schedule.ask_and_wait(COLLECT, _WAIT_S)))
 
 
 @get("/api/collect", guards=[require_installation])
@@ -71,6 +69,10 @@ async def list_findings(request: AnyRequest) -> Response[bytes]:
         next_cursor=encode_finding_cursor(shown[-1].finding_id) if len(rows) > limit else None,
     )
     return answer_json(page)
+
+
+def _answer_report(report: AuditReport | CollectReport) -> Response[bytes]:
+    return answer_json(report, 202 if report.standing is PassStanding.RUNNING else 200)
 
 
 def _read_filter(request: AnyRequest) -> FindingFilter:
