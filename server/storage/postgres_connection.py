@@ -177,7 +177,12 @@ class PostgresConnections:
     async def _take(self) -> AsyncIterator[Connection]:
         is_stale = False
         try:
+            asked_to_end = _times_asked_to_end()
             async with self._pool.connection() as connection:
+                # The pool waits with asyncio.wait_for, which before Python 3.12 forgets a cancellation that comes
+                # when the wait has just ended: a task that is to end would go on, and a stop would wait for it.
+                if _times_asked_to_end() > asked_to_end:
+                    raise asyncio.CancelledError
                 try:
                     yield connection
                 except psycopg.Error as error:
@@ -248,6 +253,11 @@ async def _fetch(connection: AsyncConnection, query: LiteralString, params: Sequ
     with _cut_after(_STATEMENT_CUT_S, connection):
         cursor = await connection.execute(query, params, binary=True)
         return await cursor.fetchall() if cursor.description else []
+
+
+def _times_asked_to_end() -> int:
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 async def _roll_back(connection: AsyncConnection) -> None:
