@@ -41,10 +41,11 @@ planted-bugs: ## Plant twelve bugs that lose data, one at a time, and show which
 	@$(setup) test
 	@$(python) -m tests.planted.plant
 
-bench: ## A backlog in the client; small benchmarks beside the bare bucket; result in loadtest/results/
+bench: ## A backlog in the client; small benchmarks beside the bare bucket; bench-audit at a twentieth of its size
 	@$(setup) test page
 	@$(python) -m loadtest.client_backlog
 	@$(python) -m loadtest.bench
+	@AUDIT_PACKED=$(or $(AUDIT_PACKED),50000) AUDIT_OWN=$(or $(AUDIT_OWN),10000) $(python) -m loadtest.bench_audit
 
 bench-audit: ## Audit, verify, scrub and rebuild over a million chunks: time, memory, growth; then a purge (AUDIT_PACKED=, AUDIT_OWN=, AUDIT_PARTS=)
 	@$(setup) test

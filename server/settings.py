@@ -91,6 +91,12 @@ SETTINGS: Final = (
         "how fast it reads; 0: as fast as it goes",
     ),
     Setting(
+        "HOLDFAST_COLLECT_BYTES_PER_S",
+        whole_number(0, 1024 * _MIB),
+        str(8 * _MIB),
+        "how fast a collect reads and writes; 0: as fast as it goes",
+    ),
+    Setting(
         "HOLDFAST_STALLED_AFTER_S", seconds(60, 365 * 86_400), "86400", "silence after which a recording is stalled"
     ),
     Setting(
@@ -129,6 +135,7 @@ class Settings:
     scrub_every_s: float
     collect_every_s: float
     scrub_bytes_per_s: int
+    collect_bytes_per_s: int
     stalled_after_s: float
     unrecoverable_after_s: float
     media_makers: int
@@ -174,6 +181,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         scrub_every_s=values["HOLDFAST_SCRUB_EVERY_S"],
         collect_every_s=values["HOLDFAST_COLLECT_EVERY_S"],
         scrub_bytes_per_s=values["HOLDFAST_SCRUB_BYTES_PER_S"],
+        collect_bytes_per_s=values["HOLDFAST_COLLECT_BYTES_PER_S"],
         stalled_after_s=values["HOLDFAST_STALLED_AFTER_S"],
         unrecoverable_after_s=values["HOLDFAST_UNRECOVERABLE_AFTER_S"],
         media_makers=values["HOLDFAST_MEDIA_MAKERS"],

@@ -6,7 +6,9 @@ One pass, in an order in which nothing that it unlinks is also deleted by it:
     2 delete      objects unlinked at least the grace period ago: decided in the ledger, then the bucket, then the row
     3 prefixes    of deleted recordings: documents go, chunks of a late PUT get a row that step 2 meets later
     4 rewrite     objects with waste: live entries are copied into new packs
-    5 merge       small packs of days that are over, a day at a time
+    5 merge       small packs of days that are over, a day at a time, for as long as it may
+
+Steps 4 and 5 keep a rate: every byte that is read, written and read back counts.
 
 A copy is made in four steps: read the old object and check every digest, PUT the new pack under a key of
 its own, read it back whole and check again, and only then move the rows, in one transaction that moves
@@ -15,6 +17,7 @@ finds it, a later collect removes it), or rows that have moved; never a row with
 that died begins again with step 1: what is done needs nothing more.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,6 +28,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct, structs
 
+from server.audit.pace import Pace, Pause
 from server.audit.prefixes import clear_prefixes
 from server.audit.repack import PACK_BYTES_MAX, PACK_CHUNKS_MAX, Repacker, group_for_merge
 from server.audit.waste import Inspection, Inspector
@@ -39,6 +43,11 @@ _log = logging.getLogger(__name__)
 # A quarter of what one pack takes, in bytes and in chunks: merged ones leave this class, so a byte is copied few times.
 SMALL_PACK_BYTES: Final = PACK_BYTES_MAX // 4
 SMALL_PACK_CHUNKS: Final = PACK_CHUNKS_MAX // 4
+# Merging saves requests, and what was deleted must not wait for that: a pass that keeps a rate merges for half an
+# hour at most, and the next one goes on.
+MERGE_S_MAX: Final = 1_800
+# A byte that is copied is read, written and read back.
+_MOVES: Final = 3
 
 Item = TypeVar("Item")
 Cursor = TypeVar("Cursor")
@@ -73,7 +82,7 @@ def read_collect_tally(progress: str) -> CollectTally:
 
 
 class Collector:
-    """Runs passes. `grace_s` is far beyond every deadline of ingest, in seconds."""
+    """Runs passes. `grace_s` is far beyond every deadline of ingest; `bytes_per_s` 0: as fast as it goes."""
 
     def __init__(
         self,
@@ -83,8 +92,10 @@ class Collector:
         confirm_installation: ConfirmInstallation,
         *,
         grace_s: float,
+        bytes_per_s: int = 0,
         new_object_id: Callable[[], UUID] = new_uuid7,
         on_progress: OnCollected = lambda _: None,
+        pause: Pause = asyncio.sleep,
     ) -> None:
         self._ledger = ledger
         self._collected = collected
@@ -94,6 +105,7 @@ class Collector:
         self._inspector = Inspector(ledger, collected, store, confirm_installation)
         self._new_object_id = new_object_id
         self._on_progress = on_progress
+        self._pace = Pace(bytes_per_s, pause)
 
     async def collect(self, died: CollectTally | None = None) -> CollectTally:
         """One whole pass; counts go on from one that died.
@@ -113,7 +125,8 @@ class Collector:
         await self._rewrite(report, repacker)
         # 5 merge
         await self._merge(report, repacker)
-        report.duration_s = round(time.monotonic() - began_s, 3)
+        await self._pace.take_turn(0)
+        report.duration_s = round(time.monotonic() - began_s - self._pace.waited_s, 3)
         _log.info("collected", extra=structs.asdict(report))
         return report
 
@@ -153,6 +166,7 @@ class Collector:
 
     async def _merge(self, report: CollectTally, repacker: Repacker) -> None:
         after_key = ""
+        merged_bytes, bytes_max = 0, self._pace.bytes_per_s * MERGE_S_MAX
         # Not what this pass writes, also where the ledger's day is ahead of this machine's.
         before_key = PackKey(self._new_object_id()).text
         while page := await self._collected.list_small_packs(
@@ -165,6 +179,10 @@ class Collector:
             after_key = page[-1].key
             for _day, packs in groupby(page, key=lambda held: held.key.rpartition("/")[0]):
                 for group in group_for_merge(list(packs)):
+                    if bytes_max and merged_bytes >= bytes_max:
+                        _log.info("merging goes on in the next pass", extra={"bytes": merged_bytes})
+                        return
+                    merged_bytes += _MOVES * sum(held.size for held in group)
                     for held in group:
                         found = await self._inspect(report, held)
                         if found is not None:
@@ -173,6 +191,7 @@ class Collector:
 
     async def _inspect(self, report: CollectTally, held: StoredObject) -> Inspection | None:
         """What was found, None where the object is left alone."""
+        await self._pace.take_turn(held.size)
         found = await self._inspector.inspect(held)
         report.examined += 1
         self._on_progress(report)
@@ -194,6 +213,7 @@ class Collector:
 
     async def _finish_pack(self, report: CollectTally, repacker: Repacker) -> None:
         done = await repacker.finish()
+        await self._pace.take_turn((_MOVES - 1) * done.byte_count)
         report.rewritten += done.source_count
         report.packs_written += done.is_written
         report.chunks_moved += done.moved_count

@@ -5,7 +5,7 @@ objects are found. An entry of a recording that nobody registered waits in the b
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -25,6 +25,7 @@ from server.storage.ledger import Ledger, NewChunk
 # A manifest of 100,000 chunks takes some 30 MB as a dictionary; most have a few hundred.
 _CERTIFICATES_KEPT: Final = 16
 _CERTIFIED: Final = frozenset({RecordingState.COMPLETE, RecordingState.DAMAGED})
+RecordingStates = dict[UUID, RecordingState]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,14 @@ class Contents:
                     self._voided_objects.add(key.object_id)
         return len(self._voided_objects)
 
-    async def admit(self, chunks: Sequence[NewChunk]) -> Admitted:
+    async def find_states(self, chunks: Iterable[NewChunk]) -> RecordingStates:
+        """What became of the recordings of these chunks, for `admit`: one statement for a batch of objects."""
+        recordings = {chunk.recording_id for chunk in chunks if is_recording_id(chunk.recording_id)}
+        return await self._collected.find_states(sorted(recordings)) if recordings else {}
+
+    async def admit(self, chunks: Sequence[NewChunk], states: RecordingStates) -> Admitted:
         """The chunks of one object. Raises `UnreadableObjectError` where its void cannot be read."""
         voided = await self._find_voided(chunks[0].object_id) if chunks else frozenset[VoidedContent]()
-        recordings = {chunk.recording_id for chunk in chunks if is_recording_id(chunk.recording_id)}
-        states = await self._collected.find_states(sorted(recordings))
         admitted: list[NewChunk] = []
         counts = {"voided": 0, "deleted": 0, "uncertified": 0, "unregistered": 0}
         for chunk in chunks:
@@ -77,9 +81,7 @@ class Contents:
                 counts[verdict] += 1
         return Admitted(admitted, **counts)
 
-    async def _judge(
-        self, chunk: NewChunk, voided: frozenset[VoidedContent], states: dict[UUID, RecordingState]
-    ) -> str | None:
+    async def _judge(self, chunk: NewChunk, voided: frozenset[VoidedContent], states: RecordingStates) -> str | None:
         content = VoidedContent(chunk.recording_id, chunk.chunk_index, chunk.run, chunk.size, chunk.sha256)
         if content in voided:
             return "voided"

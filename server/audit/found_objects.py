@@ -30,15 +30,24 @@ class Found:
     foreign: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """An object and what it holds; its bytes are gone again."""
+
+    object: NewObject
+    entries: ObjectEntries
+
+
 async def read_found(store: BlobStore, contents: Contents, blobs: Sequence[BlobInfo]) -> Found:
     """Raises `BlobStoreError`, `LedgerError`."""
     found = Found()
+    read: list[_Read] = []
     budget = ByteBudget(_BYTES_AT_ONCE_MAX)
     waiting = iter(blobs)
 
     async def work() -> None:
         for blob in waiting:
-            await _read_one(store, contents, blob, budget, found)
+            await _read_one(store, blob, budget, found, read)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -46,10 +55,20 @@ async def read_found(store: BlobStore, contents: Contents, blobs: Sequence[BlobI
                 group.create_task(work())
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
+    states = await contents.find_states(chunk for each in read for chunk in each.entries.good)
+    for each in read:
+        try:
+            admitted = await contents.admit(each.entries.good, states)
+        except UnreadableObjectError as error:
+            found.unreadable.append((each.object.key, str(error)))
+            continue
+        found.objects.append(FoundObject(each.object, each.entries.count, tuple(admitted.chunks)))
+        found.admitted.append(admitted)
+        found.damaged_entries += each.entries.count - len(each.entries.good)
     return found
 
 
-async def _read_one(store: BlobStore, contents: Contents, blob: BlobInfo, budget: ByteBudget, found: Found) -> None:
+async def _read_one(store: BlobStore, blob: BlobInfo, budget: ByteBudget, found: Found, read: list[_Read]) -> None:
     try:
         key = parse_key(blob.key)
     except InvalidKeyError:
@@ -60,16 +79,11 @@ async def _read_one(store: BlobStore, contents: Contents, blob: BlobInfo, budget
         return
     try:
         entries = await _read_entries(store, key, blob, budget)
-        if entries is None:
-            return
-        admitted = await contents.admit(entries.good)
     except UnreadableObjectError as error:
         found.unreadable.append((blob.key, str(error)))
         return
-    new = NewObject(key.object_id, blob.key, blob.size, blob.etag)
-    found.objects.append(FoundObject(new, entries.count, tuple(admitted.chunks)))
-    found.admitted.append(admitted)
-    found.damaged_entries += entries.count - len(entries.good)
+    if entries is not None:
+        read.append(_Read(NewObject(key.object_id, blob.key, blob.size, blob.etag), entries))
 
 
 async def _read_entries(

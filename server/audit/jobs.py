@@ -88,12 +88,13 @@ class ScrubJob:
 class CollectJob:
     """See server/audit/collect.py. One collector a pass, which tells its progress."""
 
-    make_collector: Callable[[OnCollected], Collector]
+    make_collector: Callable[[OnCollected, int], Collector]
+    bytes_per_s: int
     every_s: float
     kind: str = COLLECT
 
     async def run(self, began_at: datetime, progress: str, on_progress: OnProgress) -> str:
-        collector = self.make_collector(lambda now: on_progress(write_tally(now), now))
+        collector = self.make_collector(lambda now: on_progress(write_tally(now), now), self.bytes_per_s)
         tally = await collector.collect(read_collect_tally(progress))
         counts = msgspec.structs.asdict(tally)
         return msgspec.json.encode(CollectReport(standing=PassStanding.FINISHED, began_at=began_at, **counts)).decode()

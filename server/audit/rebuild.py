@@ -37,8 +37,9 @@ from server.storage.rebuild_ledger import RebuildLedger
 REBUILD_KIND: Final = "rebuild"
 # One process runs it; whoever takes over a killed one's work need not wait for a lease.
 _HOLDER: Final = UUID(int=0)
-# A batch is one transaction and one step of the progress: some dozen packs of a thousand chunks.
-BATCH_OBJECTS_MAX: Final = 32
+# A batch is one LIST, one transaction and one step of the progress: some dozen packs of a thousand chunks, or a page
+# of own objects, each of which is one chunk.
+BATCH_MAX_OF_PREFIX: Final = {CHUNKS_PREFIX: LIST_PAGE_MAX, PACKS_PREFIX: 32}
 
 
 class RebuildRefusedError(Exception):
@@ -188,10 +189,11 @@ class Rebuilder:
         return PACKS_PREFIX if prefix == CHUNKS_PREFIX else None
 
     async def _place_page(self, report: RebuildReport, taken: TakenPass, prefix: str) -> str | None:
-        page = await self.store.list_page(prefix, report.after, BATCH_OBJECTS_MAX)
+        batch_max = BATCH_MAX_OF_PREFIX[prefix]
+        page = await self.store.list_page(prefix, report.after, batch_max)
         old_before = await self._old_before(report)
         await self._place(report, taken, [blob for blob in page if blob.modified_at < old_before])
-        return page[-1].key if len(page) == BATCH_OBJECTS_MAX else None
+        return page[-1].key if len(page) == batch_max else None
 
     async def _place(self, report: RebuildReport, taken: TakenPass, blobs: Sequence[BlobInfo]) -> None:
         found = await read_found(self.store, self.contents, blobs)

@@ -20,10 +20,11 @@ PACK_CHUNKS_MAX: Final = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Repacked:
-    """What became of the objects that were taken in."""
+    """What became of the objects that were taken in; `byte_count` of the pack that was written."""
 
     source_count: int = 0
     is_written: bool = False
+    byte_count: int = 0
     moved_count: int = 0
 
 
@@ -68,7 +69,7 @@ class Repacker:
         moved_count = await self.collected.move_chunks(new, moves)
         if moved_count:
             await self.ledger.mark_verified(new.object_id, new.etag)
-        return Repacked(len(sources), is_written=True, moved_count=moved_count)
+        return Repacked(len(sources), is_written=True, byte_count=new.size, moved_count=moved_count)
 
     async def _put(self, pack: bytes) -> NewObject:
         object_id = self.new_object_id()

@@ -48,11 +48,17 @@ def build_audit_parts(
     scrubber = Scrubber(ledger, audit_ledger, store, confirm_installation)
     scrub_job = ScrubJob(scrubber, settings.scrub_bytes_per_s, settings.scrub_every_s)
 
-    def make_collector(on_progress: OnCollected) -> Collector:
+    def make_collector(on_progress: OnCollected, bytes_per_s: int) -> Collector:
         return Collector(
-            ledger, collected, store, confirm_installation, grace_s=settings.grace_s, on_progress=on_progress
+            ledger,
+            collected,
+            store,
+            confirm_installation,
+            grace_s=settings.grace_s,
+            bytes_per_s=bytes_per_s,
+            on_progress=on_progress,
         )
 
-    collect_job = CollectJob(make_collector, settings.collect_every_s)
+    collect_job = CollectJob(make_collector, settings.collect_bytes_per_s, settings.collect_every_s)
     schedule = Schedule(audit_ledger, [audit_job, scrub_job, collect_job])
     return AuditParts(audit_ledger, audit_job, scrub_job, collect_job, schedule)

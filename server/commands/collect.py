@@ -1,6 +1,7 @@
 """`holdfast collect`: what the server does on schedule, now: take what the bucket holds in vain."""
 
 import argparse
+from dataclasses import replace
 
 import msgspec
 
@@ -27,13 +28,15 @@ def add(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    word.add_argument("--rate", type=int, default=0, metavar="BYTES", help="bytes a second; 0: as fast as it goes")
     word.add_argument("--json", action="store_true", help="as JSON")
     word.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
     async def act(parts: AuditParts) -> CollectReport:
-        await run_now(parts, parts.collect_job, await parts.schedule.ask(COLLECT))
+        job = replace(parts.collect_job, bytes_per_s=options.rate)
+        await run_now(parts, job, await parts.schedule.ask(COLLECT))
         return read_collect_report(await parts.audit_ledger.read_pass(COLLECT))
 
     def run() -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from protocol.states import ChunkState, FindingKind, Verification
-from server.audit.scrubber import Scrubber, ScrubTally, read_scrub_tally
+from server.audit.scrubber import READS_AT_ONCE, Scrubber, ScrubTally, read_scrub_tally
 from server.audit.tally import write_tally
 from tests.server.audit.scene import Scene, trust
 from tests.server.recordings.held import ask, body_of
@@ -104,3 +104,87 @@ async def test_a_scrub_keeps_its_rate(memory: Scene) -> None:
     scrubber = Scrubber(memory.ledger, memory.audit_ledger, memory.store, trust, pause)
     await scrubber.run(ScrubTally(), _go_on, bytes_per_s=1)
     assert len(pauses) == 1 and own.size - 60 < pauses[0] <= own.size  # less what the reading took
+
+
+async def test_objects_that_are_read_at_once_keep_one_rate_together(memory: Scene) -> None:
+    await memory.register()
+    size = sum([(await memory.store_own(index)).size for index in range(3 * READS_AT_ONCE)])
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    scrubber = Scrubber(memory.ledger, memory.audit_ledger, memory.store, trust, pause)
+    await scrubber.run(ScrubTally(), _go_on, bytes_per_s=1)
+    assert len(pauses) == 3 * READS_AT_ONCE
+    assert size - 60 < pauses[-1] <= size  # no earlier than its bytes have had their time
+
+
+async def test_so_many_objects_are_read_at_once_and_no_more(memory: Scene) -> None:
+    await memory.register()
+    for index in range(3 * READS_AT_ONCE):
+        await memory.store_own(index)
+    under_way, most = 0, 0
+
+    async def begin(name: str, _: Any) -> None:
+        nonlocal under_way, most
+        under_way += name == "get_range"
+        most = max(most, under_way)
+        for _turn in range(50):
+            await asyncio.sleep(0)
+
+    async def end(name: str, _: Any) -> None:
+        nonlocal under_way
+        under_way -= name == "get_range"
+
+    memory.store = Watched(memory.store, begin, end).port
+    assert (await scrub(memory)).objects == 3 * READS_AT_ONCE
+    assert most == READS_AT_ONCE
+
+
+async def test_a_scrub_never_says_that_it_passed_what_is_still_being_read(memory: Scene) -> None:
+    await memory.register()
+    keys = sorted([(await memory.store_own(index)).key for index in range(2 * READS_AT_ONCE)])
+    slow = keys[2]
+    is_held, may_end = asyncio.Event(), asyncio.Event()
+
+    async def hold(name: str, key: Any) -> None:
+        if (name, key) == ("get_range", slow):
+            is_held.set()
+            await may_end.wait()
+
+    memory.store = Watched(memory.store, hold).port
+    tally = ScrubTally()
+    scrubber = Scrubber(memory.ledger, memory.audit_ledger, memory.store, trust)
+    running = asyncio.create_task(scrubber.run(tally, _go_on, bytes_per_s=0))
+    await is_held.wait()
+    for _turn in range(1_000):  # all others come as far as they can
+        await asyncio.sleep(0)
+    assert (tally.after, tally.objects) == (keys[1], 2)
+    # Killed here, another process goes on with everything that was not told
+    saved = write_tally(tally)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    may_end.set()
+    assert (await scrub(memory, read_scrub_tally(saved))).objects == len(keys)
+
+
+async def test_a_sound_object_costs_one_get_and_no_head(memory: Scene) -> None:
+    await memory.register()
+    await memory.store_pack(range(3))
+    await memory.store_own(3)
+    await scrub(memory)  # notes that they were read back
+    store, ledger = Watched(memory.store), Watched(memory.ledger)
+    memory.store, memory.ledger = store.port, ledger.port
+    await scrub(memory)
+    assert (store.count("get_range"), store.count("get"), store.count("head")) == (2, 0, 0)
+    assert [name for name, _ in ledger.calls] == ["list_chunks_of_object"] * 2
+
+
+async def test_an_entry_that_lost_its_row_is_adopted_by_the_scrub_too(scene: Scene) -> None:
+    await scene.register()
+    await scene.store_pack(range(3))
+    await scene.drop_row(scene.recording_id, 1)
+    assert (await scrub(scene)).adopted == 1
+    assert await scene.states(3) == [ChunkState.STORED] * 3

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import count
+from typing import Any
 from uuid import UUID
 
 from protocol.ids import RANDOM_BYTES_OF_UUID7, loose_recording_id, make_uuid7
@@ -190,10 +191,11 @@ class House:
         self.sent = {part: body for part, body in self.sent.items() if part[0] != recording_id}
 
     async def collect(
-        self, grace_s: float = 0.0, confirm_installation: ConfirmInstallation = trust_installation
+        self, grace_s: float = 0.0, confirm_installation: ConfirmInstallation = trust_installation, **changes: Any
     ) -> CollectTally:
         """One pass."""
-        return await Collector(self.ledger, self.collected, self.store, confirm_installation, grace_s=grace_s).collect()
+        collector = Collector(self.ledger, self.collected, self.store, confirm_installation, grace_s=grace_s, **changes)
+        return await collector.collect()
 
     async def row(self, part: Part) -> StoredChunk:
         """The chunk's row."""

@@ -7,9 +7,10 @@ import pytest
 from msgspec import structs
 
 from protocol.states import ChunkState, FindingKind
+from server.audit import collect
 from server.ingest.voids import store_void
 from server.storage.blob_store import BlobStoreUnavailableError
-from server.storage.keys import new_uuid7
+from server.storage.keys import PackKey, new_uuid7
 from server.storage.ledger import NewChunk
 from server.storage.memory_ledger import MemoryLedger
 from tests.server.collect.house import Clock, House, LyingStore, bytes_of
@@ -216,6 +217,40 @@ async def test_packs_full_of_tiny_chunks_are_merged_once(memory: House, clock: C
     for _day in range(2):
         clock.advance(86_400)
         assert (await memory.collect()).packs_written == 0
+    await memory.check_all_is_served()
+
+
+async def test_a_collect_keeps_its_rate_over_all_that_it_moves(memory: House, clock: Clock) -> None:
+    recording_id = await memory.register()
+    sizes = [(await memory.pack((recording_id, index), (f"loose-{index}", 0))).size for index in range(5)]
+    clock.now = datetime.now(UTC) + timedelta(days=1)
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    assert (await memory.collect(bytes_per_s=1, pause=pause)).rewritten == 5
+    merged = PackKey((await memory.row((recording_id, 0))).object_id).text
+    moved = sum(sizes) + 2 * len(await memory.store.get(merged))  # read; written and read back
+    assert moved - 60 < pauses[-1] <= moved
+    await memory.check_all_is_served()
+
+
+async def test_a_pass_that_keeps_a_rate_merges_for_a_time_and_the_next_one_goes_on(
+    memory: House, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collect, "MERGE_S_MAX", 1)
+    for day in (1, 2, 3):
+        for number in range(2):
+            await memory.pack((f"{day}-{number}", 0), made_before_s=day * 86_400)
+    clock.now = datetime.now(UTC) + timedelta(days=1)
+
+    async def go_on(_: float) -> None:
+        pass
+
+    # When a pass may merge one byte, it ends after the first group of packs: a day each, then the three that came of it
+    written = [(await memory.collect(bytes_per_s=1, pause=go_on)).packs_written for _pass in range(5)]
+    assert written == [1, 1, 1, 1, 0]
     await memory.check_all_is_served()
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from server.audit.scrubber import Scrubber, ScrubTally
+from server.recordings.describing import trust_installation
 from tests.simulation.server.damage import damage_object
 from tests.simulation.server.faults import Way
 from tests.simulation.server.operations import converge
@@ -71,6 +73,17 @@ def audit_of_lost_objects(world: World) -> None:
     world.run(world.audit())
 
 
+def scrub_of_damaged_objects(world: World) -> None:
+    damage_object(world, 0, flips=False)
+    damage_object(world, 1, flips=True)
+    scrubber = Scrubber(world.ported, world.audit_ledger, world.store, trust_installation)
+
+    async def go_on(_: ScrubTally) -> None:
+        pass
+
+    world.run(scrubber.run(ScrubTally(), go_on, bytes_per_s=0))
+
+
 def audit_of_an_old_backup(world: World) -> None:
     world.save_backup()
     ingest(world)
@@ -109,6 +122,7 @@ STORIES: list[Story] = [
     delete,
     audit,
     audit_of_lost_objects,
+    scrub_of_damaged_objects,
     audit_of_an_old_backup,
     collect_on_an_old_backup,
     collect,
