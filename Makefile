@@ -70,7 +70,7 @@ kill-matrix: ## All sixty deaths of the page (about ten minutes); writes their t
 
 stack-kills: ## SIGKILL of the real API, PostgreSQL, SeaweedFS and MinIO at every step, and every fault of a link; tables into docs/RECOVERY.md
 	@$(setup) test page
-	@HOLDFAST_STACK_KILLS=1 HOLDFAST_REQUIRE_MINIO=1 $(python) -m pytest -q tests/stack
+	@HOLDFAST_STACK_KILLS=1 HOLDFAST_REQUIRE_MINIO=1 $(python) -m pytest -q tests/stack tests/server/audit/test_damage_table.py
 
 load: ## The assignment's load test on a fresh server, then the byte-level check (RATE=, DURATION=)
 	@$(setup) test page

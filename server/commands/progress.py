@@ -32,7 +32,7 @@ class ProgressLine:
 
 
 def draw_bar(done: int, total: int) -> str:
-    """`[######······] 50 %`; empty where there is nothing to do yet."""
+    """`[######······] 50 %`."""
     share = min(1.0, done / total) if total else 0.0
     full = round(share * _BAR_CHARS)
     return f"[{'#' * full}{'.' * (_BAR_CHARS - full)}] {share * 100:3.0f} %"

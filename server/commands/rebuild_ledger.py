@@ -49,7 +49,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             PostgresRebuildLedger(ledger.connections),
             store,
             grace_s=settings.grace_s,
-            on_progress=lambda so_far: line.show(_draw(so_far)),
+            on_progress=lambda so_far: line.show(describe_progress(so_far)),
         )
         return await rebuilder.rebuild(merges=options.merge)
 
@@ -62,7 +62,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     return report_outcome(run)
 
 
-def _draw(so_far: RebuildReport) -> str:
+def describe_progress(so_far: RebuildReport) -> str:
+    """One line."""
     if so_far.step is Step.COUNT:
         return f"rebuild: {so_far.objects_total} objects listed"
     if so_far.step is Step.RECORDINGS:

@@ -1,22 +1,25 @@
-"""A drill: the ledger is dumped, life goes on, the database is lost, and the old dump is restored (docs/OPERATING.md).
+"""Drills: a store is lost, and an old backup of it is restored while the other store is of today (docs/OPERATING.md).
 
-With the real pg_dump and pg_restore, PostgreSQL and bucket: nothing that was deleted since comes back, and what was
-acknowledged since is there again, by either of the two ways that the docs name.
+With a real bucket and PostgreSQL, its pg_dump and pg_restore: nothing that was deleted since comes back, and what was
+acknowledged since is there again, by itself where the bucket is of today, and by its clients where it is not.
 """
 
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 import pytest
 
-from protocol.states import RecordingState
+from protocol.states import ChunkState, RecordingState, Verification
+from protocol.wire import ChunkClaim
 from server.audit.tally import Tally
 from server.embedded import EmbeddedServices
 from server.installation import compare_installation, establish_installation
+from server.recordings.verification import Verifier
 from server.services.postgres_service import find_programs
 from server.storage.bucket_settings import BucketSettings
 from server.storage.ledger import LIST_ROWS_MAX
@@ -141,6 +144,54 @@ async def test_an_old_dump_is_restored_and_nothing_deleted_comes_back_and_nothin
         assert await audit(house) == {}
         for _ in range(3):
             await house.collect()
+        await check_life(house, life)
+        assert await audit(house) == {}
+    finally:
+        await ledger.close()
+
+
+async def test_an_old_copy_of_the_bucket_is_restored_and_what_it_lacks_is_asked_for_again(
+    database_url: str, store: MinioBlobStore
+) -> None:
+    ledger = await PostgresLedger.open(database_url, pool_size=3)
+    house = House(ledger, store)
+    try:
+        await establish_installation(ledger, store)
+        stays, gone = await house.register(), await house.register()
+        await house.pack((stays, 0), (gone, 0), ("loose-1", 0))
+        await house.own((stays, 1))
+        # Given a copy of the bucket, and a life that goes on: recorded, certified, deleted and collected
+        copied = {key: await store.get(key) for key in await house.keys()}
+        newer = await house.register()
+        since: list[Part] = [(newer, 0), (newer, 1), (stays, 2), ("loose-2", 0)]
+        await house.pack(*since)
+        await house.complete(newer, 2)
+        await house.delete(gone)
+        for _ in range(3):
+            await house.collect()
+        life = Life(dict(house.sent), newer, {gone: [bytes_of((gone, 0))]})
+        # When the bucket is lost and the old copy restored
+        for key in await house.keys():
+            await store.delete(key)
+        for key, body in copied.items():
+            await store.put(key, body)
+        await audit(house)
+        await audit(house)
+        # Then exactly what came since is asked for: what had moved is found at its old place
+        wanted = [part for part in life.sent if (await house.row(part)).state is ChunkState.WANTED]
+        assert sorted(map(str, wanted)) == sorted(map(str, since))
+        found = await ledger.find_recording(newer)
+        assert found is not None and found.state is RecordingState.DAMAGED
+        # And when its clients have sent it again and asked, all is as it was, and the deleted recording stays deleted
+        await house.pack(*since)
+        verifier = Verifier(ledger, store)
+        claims = [ChunkClaim(chunk_index=part[1], sha256=sha256(bytes_of(part)).hexdigest()) for part in since[:2]]
+        answer = await verifier.verify(newer, claims)
+        assert [chunk.state for chunk in answer.chunks] == [Verification.VERIFIED] * 2
+        await verifier.close()
+        for _ in range(3):
+            await house.collect()
+            await audit(house)
         await check_life(house, life)
         assert await audit(house) == {}
     finally:

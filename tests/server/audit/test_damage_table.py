@@ -1,11 +1,11 @@
 """Every kind of damage behind the server's back: what finds it, what repairs it, how long it takes (`pytest -s`).
 
 Each damage is followed by an audit, a scrub, the client's sending again what it is asked for, and a last
-audit that finds nothing any more.
+audit that finds nothing any more. `make stack-kills` writes the table of docs/RECOVERY.md, over the real stores.
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -17,6 +17,8 @@ from server.storage.keys import ChunkKey, new_uuid7, parse_key
 from server.storage.ledger import NewObject
 from tests.server.audit.scene import Scene, repairs, trust
 from tests.server.recordings.held import body_of
+from tests.stack.conftest import IS_WHOLE
+from tests.stack.outcomes import write_table
 
 COUNT = 8  # chunks 0 to 3 in a pack, 4 to 7 objects of their own
 
@@ -108,11 +110,21 @@ DAMAGES: list[tuple[Damage, str, str]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def rows() -> Iterator[list[str]]:
+    """What each damage came to over the real stores; written down when all went well."""
+    rows: list[str] = []
+    yield rows
+    if IS_WHOLE and len(rows) == len(DAMAGES):
+        heading = "| damage | found by | as | repaired by | after, ms |\n|---|---|---|---|---|"
+        write_table("damage", "\n".join([heading, *rows]))
+
+
 @pytest.mark.parametrize(
     ("damage", "found_by", "repaired_by"), DAMAGES, ids=lambda value: getattr(value, "__name__", "")
 )
 async def test_every_damage_is_found_and_repaired(
-    scene: Scene, damage: Damage, found_by: str, repaired_by: str
+    scene: Scene, damage: Damage, found_by: str, repaired_by: str, rows: list[str]
 ) -> None:
     await scene.register()
     stored = Stored(
@@ -133,7 +145,10 @@ async def test_every_damage_is_found_and_repaired(
     assert {name: count for name, count in repairs(await scene.audit()).items() if name != "foreign"} == {}
     assert await scene.states(COUNT) == [ChunkState.STORED] * COUNT
     found_as = ", ".join(f"{name} {count}" for name, count in repairs(found).items())
-    print(f"\n{damage.__name__:<34} found by {found_by}: {found_as:<44} repaired by {repaired_by:<7} {took_ms:6.0f} ms")
+    row = f"| {damage.__name__.replace('_', ' ')} | {found_by} | {found_as} | {repaired_by} | {took_ms:.0f} |"
+    print(f"\n{row}")
+    if scene.database_url is not None:
+        rows.append(row)
 
 
 async def test_damage_that_keeps_length_and_etag_is_found_by_the_scrub_alone(memory: Scene) -> None:

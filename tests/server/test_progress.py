@@ -1,0 +1,63 @@
+"""How far a long word is, as a person sees it: a bar on a terminal, now and then a line in a log."""
+
+import io
+import sys
+
+import pytest
+
+from server.audit.rebuild import RebuildReport, Step
+from server.commands.progress import ProgressLine, draw_bar
+from server.commands.rebuild_ledger import describe_progress
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "bar"),
+    [
+        (0, 0, "[........................]   0 %"),
+        (0, 8, "[........................]   0 %"),
+        (4, 8, "[############............]  50 %"),
+        (9, 8, "[########################] 100 %"),
+    ],
+)
+def test_the_bar_fills_up(done: int, total: int, bar: str) -> None:
+    assert draw_bar(done, total) == bar
+
+
+def test_a_rebuild_says_how_far_it_is_and_how_long_it_takes() -> None:
+    so_far = RebuildReport(
+        step=Step.PACKS,
+        objects=10,
+        objects_total=40,
+        bytes=1024 * 1024,
+        bytes_total=4 * 1024 * 1024,
+        chunks=5_120,
+        duration_s=2.0,
+    )
+    line = describe_progress(so_far)
+    assert "[######..................]  25 %" in line
+    assert "10/40 objects, 5120 chunks, 512.0 KiB/s, about 6 s left" in line
+
+
+def test_on_a_terminal_the_line_is_drawn_over_and_in_the_end_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    line = ProgressLine()
+    line.show("half")
+    line.clear()
+    assert terminal.getvalue() == "\r\x1b[2Khalf\r\x1b[2K"
+
+
+def test_in_a_log_it_comes_seldom_and_leaves_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", log)
+    line = ProgressLine()
+    line.show("half")  # too soon to be worth a line
+    line.clear()
+    assert log.getvalue() == ""
