@@ -133,10 +133,15 @@ class PostgresConnections:
     async def close(self) -> None:
         await self._pool.close()
 
-    async def fetch(self, query: LiteralString, params: Sequence[object] = ()) -> list[Row]:
-        """All rows of one reading statement, which is its own transaction."""
+    async def fetch(
+        self, query: LiteralString, params: Sequence[object] = (), *, is_planned_anew: bool = False
+    ) -> list[Row]:
+        """All rows of one reading statement, which is its own transaction.
+
+        `is_planned_anew`: for these values, not once for any.
+        """
         async with self._take() as connection:
-            return await _fetch(connection, query, params)
+            return await _fetch(connection, query, params, prepare=False if is_planned_anew else None)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -249,9 +254,11 @@ async def _prepare(connection: Connection) -> None:
         ((connection.crash_mark,),) = await cursor.fetchall()
 
 
-async def _fetch(connection: AsyncConnection, query: LiteralString, params: Sequence[object] = ()) -> list[Row]:
+async def _fetch(
+    connection: AsyncConnection, query: LiteralString, params: Sequence[object] = (), *, prepare: bool | None = None
+) -> list[Row]:
     with _cut_after(_STATEMENT_CUT_S, connection):
-        cursor = await connection.execute(query, params, binary=True)
+        cursor = await connection.execute(query, params, binary=True, prepare=prepare)
         return await cursor.fetchall() if cursor.description else []
 
 

@@ -42,8 +42,9 @@ _LIST_NEWEST: Final = _RECORDING + "where r.state <> 'deleted' order by r.record
 _LIST_BEFORE: Final = (
     _RECORDING + "where r.state <> 'deleted' and r.recording_id < %s order by r.recording_id desc limit %s"
 )
-# Every row is looked at until the page is full; an index of parts of titles would cost each registration.
-_LIST_SOUGHT: Final = (
+# Days have an index. Else every row is looked at until the page is full: one of parts of titles would cost each
+# registration.
+LIST_SOUGHT: Final = (
     _RECORDING
     + """where r.state <> 'deleted' and (%s::uuid is null or r.recording_id < %s)
         and (%s::text[] is null or r.title ilike any(%s) or r.recording_id::text like %s)
@@ -156,7 +157,7 @@ async def list_recordings(
     """See `Ledger.list_recordings`."""
     check_page_limit(limit)
     if which != EVERY_RECORDING:
-        rows = await connections.fetch(_LIST_SOUGHT, (before, before, *_sought_values(which), limit))
+        rows = await connections.fetch(LIST_SOUGHT, sought_values(before, which, limit), is_planned_anew=True)
     elif before is None:
         rows = await connections.fetch(_LIST_NEWEST, (limit,))
     else:
@@ -164,8 +165,8 @@ async def list_recordings(
     return [read_recording_row(row) for row in rows]
 
 
-def _sought_values(which: RecordingFilter) -> tuple[object, ...]:
-    """The values of _LIST_SOUGHT between the cursor and the limit."""
+def sought_values(before: UUID | None, which: RecordingFilter, limit: int) -> tuple[object, ...]:
+    """The values of LIST_SOUGHT."""
     part, titles = which.part or "", None
     if part:
         # In the locale C, which the embedded database has, `ilike` knows the case of ASCII alone.
@@ -173,7 +174,8 @@ def _sought_values(which: RecordingFilter) -> tuple[object, ...]:
         titles = [_containing(spelling) for spelling in sorted(spellings)]
     states = None if which.states is None else sorted(which.states)
     since, until = which.started_from, which.started_before
-    return (titles, titles, _containing(part.lower()), states, states, since, since, until, until)
+    titled = (titles, titles, _containing(part.lower()))
+    return (before, before, *titled, states, states, since, since, until, until, limit)
 
 
 def _containing(part: str) -> str:

@@ -3,15 +3,18 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import psycopg
 import pytest
 
 from protocol.errors import ErrorCode
 from protocol.states import FindingKind
-from server.storage.ledger import Acknowledged, Outcome, Refused
+from server.storage.ledger import Acknowledged, Outcome, RecordingFilter, Refused
 from server.storage.postgres_ledger import PostgresLedger
+from server.storage.postgres_recordings import LIST_SOUGHT, sought_values
 from tests.contracts.ledger_values import (
+    STARTED_AT,
     certificate_of,
     chunk_of,
     complete,
@@ -241,3 +244,28 @@ async def test_two_certificates_at_once_are_decided_once(ledger: PostgresLedger)
     )
     assert len({getattr(answer, "certificate", None) for answer in decided}) == 1
     assert decided[0] == await ledger.find_certificate(recording_id_of(1))
+
+
+# -- listings
+
+# A recording an hour, the newest last, each with an id that is as old as it.
+_MANY_RECORDINGS = """
+    insert into recordings (recording_id, mime_type, started_at, document)
+    select (lpad(to_hex(n), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid,
+        'audio/webm', %s::timestamptz + n * interval '1 hour', '{}'
+    from generate_series(1, 20000) n
+"""
+
+
+@pytest.mark.parametrize("is_open_ended", [False, True])
+def test_a_listing_of_days_looks_at_those_days_alone(database_url: str, *, is_open_ended: bool) -> None:
+    with psycopg.connect(database_url, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
+        connection.execute(_MANY_RECORDINGS, (STARTED_AT,))
+        connection.execute("analyze recordings")
+        # The oldest, which a look from the newest on reaches last.
+        first = None if is_open_ended else STARTED_AT + timedelta(days=2)
+        which = RecordingFilter(started_from=first, started_before=STARTED_AT + timedelta(days=3))
+        plan = connection.execute("explain " + LIST_SOUGHT, sought_values(None, which, 50)).fetchall()
+        lines = [str(line) for (line,) in plan]
+        assert any("recordings_by_start" in line for line in lines), lines
+        assert not any("Seq Scan" in line or "recordings_listed" in line for line in lines), lines
