@@ -109,6 +109,7 @@ class Recording:
         self.bytes_captured = 0
         self.duration_ms = 0  # of what was captured, without the pauses; 0 where it is not known
         self.captured_until_ms = 0  # Unix time up to which `duration_ms` has counted
+        self.is_time_still = False  # in a pause, whose last slice may come when it ends
         self.last_slice_at_ms = 0
         self.gap_asks = 0  # how often the window was asked for slices before the ones it posts
         self.gap_lowest = 0
@@ -153,7 +154,8 @@ class Recording:
 
     def count_time(self, captured_at_ms: int) -> None:
         """A slice came: what was captured lasts until now. A longer gap is a device that slept."""
-        self.duration_ms += min(GAP_MS_MAX, max(0, captured_at_ms - self.captured_until_ms))
+        if not self.is_time_still:
+            self.duration_ms += min(GAP_MS_MAX, max(0, captured_at_ms - self.captured_until_ms))
         self.captured_until_ms = captured_at_ms
 
     def take_word(self, row: RecordingView) -> None:

@@ -77,6 +77,8 @@ class Capturing:
         recording = self._live()
         if recording is not None and recording.life is RecordingLife.RECORDING:
             recording.step(RecordingStep.PAUSE)
+            recording.count_time(self._book.at.unix_ms)
+            recording.is_time_still = True
             self._book.tell(CapturePause())
             self._persisting.seal(recording)
 
@@ -87,6 +89,7 @@ class Capturing:
             recording.step(RecordingStep.RESUME)
             recording.last_slice_at_ms = self._book.now_ms
             recording.captured_until_ms = self._book.at.unix_ms
+            recording.is_time_still = False
             self._book.tell(CaptureResume())
 
     def stop(self) -> None:
@@ -125,6 +128,7 @@ class Capturing:
         self._silence.on_started()
         recording.run = max(recording.run, message.run)
         recording.captured_until_ms = self._book.at.unix_ms
+        recording.is_time_still = False
         if message.run not in recording.runs:
             recording.runs[message.run] = message.mime_type
             self._log.write(recording, RunStarted(run=message.run, mime_type=message.mime_type))

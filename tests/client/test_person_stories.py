@@ -29,6 +29,19 @@ async def test_pause_seals_what_there_is_and_resume_goes_on(world: World) -> Non
 
 
 @story
+async def test_a_pause_counts_no_time_even_where_its_last_slice_comes_at_the_stop(world: World) -> None:
+    tab = world.open_tab()
+    await tab.record(2.0)
+    tab.window.say(Pause())
+    await tab.until(lambda view: view.is_paused)
+    await asyncio.sleep(9.0)
+    tab.window.capture_slice(b"what the recorder still held")
+    await tab.stop()
+    await everything_complete(tab)
+    assert 1_500 < tab.view.recordings[0].duration_ms < 3_500
+
+
+@story
 async def test_a_small_tail_is_sealed_and_sent_when_it_is_old_enough(world: World) -> None:
     tab = world.open_tab(msgspec.structs.replace(STORY_SETTINGS, slice_ms=60_000, chunk_ms=2_000))
     capture = await tab.record(0.5)
