@@ -45,7 +45,7 @@ def join(folder: Path, runs: Sequence[int]) -> Joined:
     """The file of these runs in `folder`. Raises nothing for what their bytes are."""
     scanned = [scan_run(run, run_path(folder, run)) for run in runs]
     chosen, left_out = _choose_runs(scanned)
-    losses = [f"run {run.run}: {loss}" for run in scanned for loss in run.losses]
+    losses = [_say(run.run, loss, runs) for run in scanned for loss in run.losses]
     if not chosen:
         return Joined(name=None, duration_s=0.0, streams=[], runs=[], left_out=left_out, losses=losses)
     codecs = {track.described.codec for run in chosen for track in run.tracks.values()}
@@ -60,13 +60,18 @@ def join(folder: Path, runs: Sequence[int]) -> Joined:
             losses.append(f"no {container}: {error}")
             path.unlink(missing_ok=True)
             continue
-        losses.extend(f"run {run}: {count} packets out of order" for run, count in dropped.items())
+        losses.extend(_say(run, f"{count} packets out of order", runs) for run, count in dropped.items())
         # That another container was tried before is nobody's loss.
         losses = [loss for loss in losses if not loss.startswith("no ")]
         return Joined(
             name=path.name, duration_s=duration_s, streams=streams, runs=placed, left_out=left_out, losses=losses
         )
     return Joined(name=None, duration_s=0.0, streams=[], runs=[], left_out=left_out, losses=losses)
+
+
+def _say(run: int, loss: str, runs: Sequence[int]) -> str:
+    """Which run it is about is said where there are several."""
+    return f"run {run}: {loss}" if len(runs) > 1 else loss
 
 
 def copy_to_mp4(source: Path, target: Path) -> None:

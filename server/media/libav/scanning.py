@@ -24,6 +24,10 @@ _TIME_S_MAX: Final = 30 * 86_400
 # A sound's first packet may stand before 0 by what its decoder needs to begin.
 _LEAD_S_MAX: Final = 1
 
+# What a recording is whose browser was killed, in words for whoever made it.
+_SAID_OF_CUT_OFF: Final = "File ended prematurely"
+_CUT_OFF: Final = "it was cut off, and plays up to there"
+
 if TYPE_CHECKING:
     AnyPacket = Packet[Any]
 else:  # generic in its stubs only
@@ -101,7 +105,8 @@ def scan_run(run: int, path: Path) -> ScannedRun:
         scanned.losses.append("it holds nothing that can be played")
     if not scanned.losses and _count_errors() > errors_before:
         found = av.logging.get_last_error()[1]
-        scanned.losses.append(str(found[2]).strip() if found else "libav reports an error")
+        said = str(found[2]).strip() if found else "libav reports an error"
+        scanned.losses.append(_CUT_OFF if said.startswith(_SAID_OF_CUT_OFF) else said)
     return scanned
 
 

@@ -156,7 +156,7 @@ def test_a_truncated_run_gives_what_can_be_played_and_says_so(tmp_path: Path, ke
     assert joined.name is not None
     check_duration(tmp_path / joined.name, joined)
     assert 10 * kept - 1.5 < joined.duration_s < 10 * kept + 0.5
-    assert joined.losses == ["run 0: File ended prematurely"]
+    assert joined.losses == ["it was cut off, and plays up to there"]
 
 
 def test_broken_bytes_in_the_middle_cost_their_own_seconds_and_are_said(tmp_path: Path) -> None:
