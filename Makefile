@@ -61,7 +61,7 @@ bench-page: ## What recording costs: memory over half an hour of video, the work
 
 pictures: ## Take the README's pictures and its animation anew, from the stories in a real Chromium
 	@$(setup) test page browser
-	@HOLDFAST_SCREENSHOTS=.build/pictures $(python) -m pytest -q e2e/test_screenshots.py e2e/test_people.py e2e/test_ops.py
+	@HOLDFAST_SCREENSHOTS=.build/pictures $(python) -m pytest -q e2e/test_screenshots.py e2e/test_people.py e2e/test_ops.py e2e/film_story.py
 	@$(python) -m scripts.make_pictures .build/pictures docs/images
 
 kill-matrix: ## All sixty deaths of the page (about ten minutes); writes their table into docs/RECOVERY.md
