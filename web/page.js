@@ -11,6 +11,7 @@ import { texts } from "./texts.js";
 import { combine } from "./view/combine.js";
 import { LevelMeter } from "./view/level.js";
 import { saveFile } from "./view/held_files.js";
+import { listenForKeys } from "./view/keys.js";
 import { makeLibrary } from "./view/library.js";
 import { show, showAttributes, showWords } from "./view/page_view.js";
 import { SourceView } from "./view/source_view.js";
@@ -39,6 +40,7 @@ const recorder = new Recorder({
   onChange: () => refresh(),
   openStream: (source) => sources.openStream(source),
   options: (source) => sources.recorderOptions(source),
+  countDown: (run) => sources.countDown(run, refresh),
 });
 const meter = new LevelMeter(element("level"));
 const offlineUse = new OfflineUse((use) => {
@@ -169,12 +171,11 @@ element("record").onclick = () => {
   refresh();
 };
 element("pause").onclick = () => send({ type: recorder.isPaused ? "resume" : "pause" });
-element("stop").onclick = () => {
+element("cancel").onclick = element("stop").onclick = () => {
   state.isStopWanted = true;
   send({ type: "stop" });
   if (state.worker) recorder.stop(); // nobody is there to say it
 };
-element("free-space").onclick = () => send({ type: "free-space" });
 element("try-again").onclick = () => location.reload();
 element("keep-file").onclick = () => {
   for (const file of recorder.held?.asFiles() ?? []) saveFile(file);
@@ -194,5 +195,6 @@ addEventListener("beforeunload", (event) => {
   event.preventDefault();
 });
 showWords();
+listenForKeys(sources.choice);
 document.body.dataset.script = "running"; // takes away the words for a page whose script never came
 refresh();

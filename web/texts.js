@@ -14,6 +14,7 @@ export const texts = {
     screen: "Screen",
     record: "Record",
     stop: "Stop",
+    cancel: "Cancel",
     captured: "Captured",
     saved: "Saved on this device",
     uploaded: "Uploaded",
@@ -28,8 +29,10 @@ export const texts = {
     download: "Download",
     close: "Close",
     certificate: "Certificate",
+    help: "Help",
   },
   label: {
+    help: "Help and keys",
     elapsed: "Elapsed time",
     preview: "What the camera or the screen shows",
     soundLevel: "Sound level",
@@ -45,6 +48,7 @@ export const texts = {
   state: {
     loading: "Starting",
     ready: "Ready to record",
+    countdown: "Get ready",
     recording: "Recording",
     paused: "Paused",
     stopping: "Saving the last moments",
@@ -67,6 +71,9 @@ export const texts = {
     screenSounds: { system: "Of the tab or screen", microphone: "Of a microphone", none: "None" },
     quality: "Quality",
     qualities: { small: "Small files", standard: "Standard", high: "High" },
+    countdown: "Countdown",
+    countdowns: (seconds) => (seconds ? `${seconds} seconds` : "None"),
+    hour: (size) => `An hour takes about ${size} on this device.`,
     anyDevice: "The browser's choice",
     checkSound: "Check the sound",
     checkPicture: "Check picture and sound",
@@ -80,6 +87,7 @@ export const texts = {
   // Each is [what to do at a glance, why].
   verdict: {
     asking: ["Answer the browser's question", "It asks whether this page may record."],
+    countdown: ["Recording is about to begin", "Cancel, or the Escape key, calls it off."],
     safeSoFar: ["Safe so far", "Everything up to this moment is saved on this device. Press Stop before you close this tab."],
     paused: ["Safe so far", "Paused. Everything recorded until now is saved on this device."],
     wait: (n, ageMs) => ["Wait: keep this tab open", `${slices(n)} not saved on this device yet${ageMs >= 1_000 ? `, the oldest for ${seconds(ageMs)}` : ""}.`],
@@ -189,6 +197,19 @@ export const texts = {
     ],
     download: "Download the certificate",
   },
+  help: {
+    path: [
+      ["Captured", "The browser has handed it over. For a moment it is only in this tab."],
+      ["Saved on this device", "It is on this device's disk. From here on it survives a closed tab, a crash and an empty battery."],
+      ["Uploaded", "The server has it, and has written down that it does."],
+      ["Verified", "The server has read it back and found every byte right. Only then may it leave this device."],
+    ],
+    keysOn: "Use these keys",
+    keys: [
+      ["Alt + R", "Record"], ["Alt + P", "Pause and resume"], ["Alt + S", "Stop"], ["Esc", "Cancel the countdown"],
+      ["/", "Search the recordings"], ["?", "This help"],
+    ],
+  },
   free: (size) => `Free up ${size}`,
   freeLabel: (size) => `Free up ${size} on this device: take away what is verified on the server`,
   deleteLabel: (title) => `Delete the recording ${title}`,
@@ -203,7 +224,7 @@ export function bytes(n) {
 }
 
 const seconds = (ms) => `${Math.floor(ms / 1_000)} s`;
-const oldest = (ms) => (ms < 1_000 ? "nothing waits" : `the oldest waits ${seconds(ms)}`);
+const oldest = (ms) => (ms < 1_000 ? "none waits for 1 s" : `the oldest waits ${seconds(ms)}`);
 
 export function duration(ms) {
   const s = Math.floor(ms / 1000);

@@ -145,8 +145,8 @@ class Puppet:
         self.tell(a_view(**view), epoch)
         return boot
 
-    def open_capture(self, *, run: int = 0, slice_number: int = 0, source: str = "microphone") -> dict[str, Any]:
-        """Have the window record; the message that it began."""
+    def ask_to_capture(self, *, run: int = 0, slice_number: int = 0, source: str = "microphone") -> None:
+        """Have the window record."""
         self.tell(
             {
                 "type": "capture-open",
@@ -158,6 +158,10 @@ class Puppet:
                 "sliceNumber": slice_number,
             }
         )
+
+    def open_capture(self, *, run: int = 0, slice_number: int = 0, source: str = "microphone") -> dict[str, Any]:
+        """Have the window record; the message that it began."""
+        self.ask_to_capture(run=run, slice_number=slice_number, source=source)
         self.wait(lambda: [m for m in self.heard("capture-started") if m["run"] == run], f"run {run} to start")
         self.tell(a_view(state="recording", current=a_row()))
         started: dict[str, Any] = self.heard("capture-started")[-1]

@@ -38,6 +38,20 @@ def show_ready(puppet: Puppet) -> None:
     puppet.tell(a_view())
 
 
+def show_help(puppet: Puppet) -> None:
+    puppet.page.get_by_test_id("help").click()
+    puppet.wait(lambda: puppet.words("help-dialog") != "", "the help")
+
+
+def show_countdown(puppet: Puppet) -> None:
+    puppet.tell(a_view())
+    puppet.wait(lambda: puppet.page.get_by_test_id("choose-countdown").is_visible(), "the page again")
+    puppet.page.get_by_test_id("choose-countdown").select_option("10")
+    puppet.ask_to_capture(source="camera")
+    puppet.tell(a_view(state="recording", current=a_row()))
+    puppet.wait(lambda: puppet.words("countdown") != "", "the countdown")
+
+
 def show_recording(puppet: Puppet) -> None:
     puppet.tell(a_view())
     puppet.open_capture(source="camera")
@@ -50,6 +64,7 @@ def show_list(puppet: Puppet) -> None:
         a_row(recordingId=OTHER_ID, state="uploading", chunksSealed=4, chunksAcknowledged=1, title="A talk"),
         a_row(recordingId=THIRD_ID, state="complete", isCertified=True, play="server", durationMs=61_000),
     ]
+    puppet.page.keyboard.press("Escape")  # closes the help
     alarm = "This device is full. Free some space before you record."
     words = {"server": "The server does not answer.", "storage": "This browser keeps it.", "bytesFreeable": 5_000_000}
     puppet.tell(a_view(state="idle", current=rows[2], recordings=rows, alarm=alarm, **words))
@@ -83,7 +98,11 @@ def test_axe_finds_nothing_serious_in_any_state(open_puppet: Callable[..., Puppe
     found = {"loading": findings(puppet)}
     puppet.come_up()
     puppet.wait(lambda: puppet.shown["state"] == "ready", "the page")
-    for show in (show_ready, show_list, show_player, show_failure, show_recording):
+    for show in (show_ready, show_help, show_list, show_player, show_failure, show_countdown, show_recording):
         show(puppet)
         found[show.__name__] = findings(puppet)
     assert found == {name: [] for name in found}
+    moving = "[...document.querySelectorAll('*')].filter((each) => getComputedStyle(each).animationName !== 'none')"
+    assert puppet.page.evaluate(f"{moving}.length") == 0, (
+        "who asked for less motion sees none, a recording's lamp neither"
+    )

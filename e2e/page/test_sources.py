@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from e2e.page.puppet import Puppet, a_view
+from e2e.page.puppet import RECORDING_ID, Puppet, a_row, a_view
 
 # Every stream and recorder that the page asks for, and what it asked for.
 WITNESS = """
@@ -27,6 +27,10 @@ window.MediaRecorder = class extends Recorder {
     }
 };
 """
+
+
+# How a picture is turned where it is shown.
+TURNED = "(video) => getComputedStyle(video).transform"
 
 
 def asked(page: Page) -> list[tuple[str, dict[str, Any]]]:
@@ -61,6 +65,8 @@ def test_the_check_proves_before_record_that_something_is_heard_and_seen(open_pu
         return puppet.words("level") == "Sound is coming in."
 
     puppet.wait(is_heard, "the sound")
+    # As in a mirror; what is recorded is the stream, which nothing turns.
+    assert page.get_by_test_id("preview").evaluate(TURNED) == "matrix(-1, 0, 0, 1, 0, 0)"
     # The microphone alone has no picture.
     choose(page, "microphone")
     puppet.wait(lambda: not page.get_by_test_id("preview").is_visible(), "the picture to go")
@@ -95,7 +101,9 @@ def test_devices_are_chosen_by_name_and_the_choice_is_remembered(open_puppet: Ca
     chosen = names.nth(2).inner_text()
     assert "Fake Audio Input" in chosen
     page.get_by_test_id("choose-microphone").select_option(label=chosen)
+    puppet.wait(lambda: "An hour takes about 1.2 GB" in puppet.words("hour"), "what an hour takes")
     page.get_by_test_id("choose-quality").select_option("high")
+    puppet.wait(lambda: "An hour takes about 3.7 GB" in puppet.words("hour"), "what it takes then")
     wanted = page.get_by_test_id("choose-microphone").input_value()
     puppet.wait(lambda: asked(page)[-1][1]["audio"].get("deviceId") == {"ideal": wanted}, "that microphone")
     page.reload()
@@ -120,6 +128,8 @@ def test_a_screen_is_recorded_with_its_own_sound_a_microphones_or_none(
     puppet.page.get_by_test_id("choose-screenSound").select_option(sound)
     puppet.open_capture(source="screen")
     assert puppet.page.evaluate("() => window.recorded.tracks") == kinds
+    puppet.wait(lambda: puppet.page.get_by_test_id("preview").is_visible(), "the picture")
+    assert puppet.page.get_by_test_id("preview").evaluate(TURNED) == "none", "words on a screen are read"
     (wanted,) = [wish for name, wish in asked(puppet.page) if name == "getDisplayMedia"]
     assert bool(wanted["audio"]) == (sound == "system")
 
@@ -141,3 +151,37 @@ def test_a_choice_that_cannot_be_read_is_none(open_puppet: Callable[..., Puppet]
     puppet.come_up()
     puppet.wait(lambda: puppet.shown["state"] == "ready", "the page")
     assert puppet.page.get_by_test_id("source-microphone").is_checked()
+
+
+def test_a_countdown_comes_before_the_first_slice_and_can_be_called_off(open_puppet: Callable[..., Puppet]) -> None:
+    puppet = open_puppet(before=WITNESS)
+    puppet.come_up()
+    page = puppet.page
+    puppet.wait(lambda: page.get_by_test_id("choose-countdown").is_visible(), "the choice")
+    assert page.get_by_test_id("choose-countdown").input_value() == "0", "nobody waits who did not ask for it"
+    page.get_by_test_id("choose-countdown").select_option("3")
+    page.clock.pause_at(page.evaluate("Date.now()") / 1_000 + 1)
+
+    def shows(words: str) -> bool:
+        page.clock.run_for(20)
+        return puppet.words("countdown") == words
+
+    puppet.ask_to_capture()
+    puppet.tell(a_view(state="recording", current=a_row()))
+    puppet.wait(lambda: shows("3"), "the first number")
+    puppet.wait(lambda: shows("2"), "the second")
+    assert "Recording is about to begin" in puppet.words("verdict")
+    assert puppet.words("stop") == ""
+    page.keyboard.press("Escape")
+    puppet.wait_to_hear("stop")
+    puppet.tell({"type": "capture-stop"})
+    puppet.wait(lambda: not shows("2") and puppet.heard("capture-ended"), "the end")
+    assert puppet.heard("capture-ended")[0]["slicesCaptured"] == 0
+    assert not page.evaluate("() => window.recorded"), "no recorder was ever made"
+
+    puppet.tell({"type": "release-capture-lock", "recordingId": RECORDING_ID})
+    puppet.ask_to_capture()
+    puppet.wait(lambda: shows("1"), "the last number")
+    assert puppet.heard("capture-started") == []
+    page.clock.run_for(1_000)
+    puppet.wait(lambda: shows("") and puppet.heard("capture-started"), "the recording")

@@ -77,7 +77,7 @@ def test_the_path_tells_how_long_the_oldest_slice_has_waited_to_be_saved(puppet:
     assert "Wait: keep this tab open" in puppet.words("verdict")
     puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": len(puppet.heard("slice")) + 50})
     puppet.wait(lambda: "Safe so far" in puppet.words("verdict"), "the comfort after it")
-    assert "nothing waits" in puppet.words("oldest-unsaved")
+    assert "none waits for 1 s" in puppet.words("oldest-unsaved")
 
 
 def test_the_level_says_that_sound_is_coming_in(puppet: Puppet) -> None:
@@ -202,6 +202,39 @@ def test_a_recording_is_made_with_the_keyboard_alone(puppet: Puppet) -> None:
     puppet.tell(a_view(state="idle"))
     puppet.wait(lambda: page.evaluate(focused) == "record", "the focus back on Record")
     assert page.title() == "Holdfast"
+
+
+def test_keys_do_what_the_help_says_and_can_be_turned_off(puppet: Puppet) -> None:
+    page = puppet.page
+    page.keyboard.press("?")
+    puppet.wait(lambda: "Alt + R" in puppet.words("help-dialog"), "the help")
+    assert "survives a closed tab" in puppet.words("help-dialog")
+    page.keyboard.press("Alt+KeyR")  # not behind a dialog
+    page.keyboard.press("Escape")
+    assert puppet.words("help-dialog") == ""
+    page.keyboard.press("/")
+    assert page.evaluate("() => document.activeElement.id") == "search"
+    page.keyboard.type("?/")
+    assert page.get_by_test_id("search").input_value() == "?/"
+    assert puppet.heard("record") == []
+    page.get_by_test_id("source-microphone").focus()
+    page.keyboard.press("Alt+KeyR")
+    puppet.wait_to_hear("record")
+    puppet.open_capture()
+    puppet.wait(lambda: puppet.words("stop") != "", "what can be pressed")
+    page.keyboard.press("Alt+KeyP")
+    puppet.wait_to_hear("pause")
+    page.get_by_test_id("help").click()
+    page.get_by_test_id("keys-on").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Alt+KeyS")
+    page.keyboard.press("?")
+    assert puppet.words("help-dialog") == ""
+    page.get_by_test_id("help").click()
+    page.get_by_test_id("keys-on").check()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Alt+KeyS")
+    assert len(puppet.wait_to_hear("stop")) == 1
 
 
 def test_everything_that_can_be_pressed_has_a_name(puppet: Puppet) -> None:

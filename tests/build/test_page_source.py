@@ -56,6 +56,29 @@ def test_the_pages_first_words_are_those_that_are_ready_to_translate() -> None:
         assert dict(re.findall(pattern, index)) == translatable
 
 
+def test_what_changes_by_itself_is_heard_too() -> None:
+    """A screen reader is told by live regions: at once of a loss of protection, in its turn of everything else."""
+    index = (WEB / "index.html").read_text()
+    roles = {
+        "alert": ["failure", "alarm", "problem"],
+        "status": [
+            "state-text",
+            "verdict",
+            "calm",
+            "earlier-text",
+            "countdown",
+            "recordings-empty",
+            "toasts",
+            "server",
+        ],
+        "timer": ["elapsed"],  # never read out by itself
+        "meter": ["level-bar"],
+    }
+    for role, ids in roles.items():
+        for name in ids:
+            assert re.search(rf'<\w+(?=[^>]*\bid="{name}")(?=[^>]*\brole="{role}")', index), (role, name)
+
+
 def test_the_page_can_be_installed() -> None:
     manifest = json.loads((WEB / "holdfast.webmanifest").read_text())
     assert (manifest["start_url"], manifest["scope"], manifest["display"]) == ("/", "/", "standalone")

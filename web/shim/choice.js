@@ -11,7 +11,7 @@ export const QUALITIES = {
   high: { height: 1080, videoBitsPerSecond: 8_000_000, audioBitsPerSecond: 256_000 },
 };
 export const SCREEN_SOUNDS = ["system", "microphone", "none"];
-const FIRST = { source: "microphone", microphone: "", camera: "", screenSound: "system", quality: "standard", isPreviewed: false };
+const FIRST = { source: "microphone", microphone: "", camera: "", screenSound: "system", quality: "standard", countdown: "0", isPreviewed: false, hasKeys: true };
 
 // `source` of the address counts more than the one that was kept.
 export function loadChoice(source) {

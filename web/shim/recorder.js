@@ -11,9 +11,10 @@ const FORMATS = [
 export const supportedFormats = () => FORMATS.filter((format) => MediaRecorder.isTypeSupported(format));
 
 export class Recorder {
-  // `openStream(source)` gives what the person chose, `options(source)` the recorder's bits a second.
-  constructor({ send, onChange, openStream, options }) {
-    Object.assign(this, { send, onChange, openStream, options });
+  // `openStream(source)` gives what the person chose, `options(source)` the recorder's bits a second; `countDown(run)`
+  // ends when a recording may begin, or when it is stopped before.
+  constructor({ send, onChange, openStream, options, countDown }) {
+    Object.assign(this, { send, onChange, openStream, options, countDown });
     this.held = null; // of the live recording, until the worker releases its capture lock
     this.run = null; // {number, stream, recorder, isRequested, isRestarted} while one is open
     this.spareStream = null; // of a run that was restarted, for the next one
@@ -41,7 +42,8 @@ export class Recorder {
     const spare = this.#takeSpareStream();
     try {
       run.stream = spare ?? (await this.openStream(source));
-      if (run.isRequested) return this.#end(run); // Stop was pressed while the browser asked for permission
+      if (this.held.captured === 0) await this.countDown(run);
+      if (run.isRequested) return this.#end(run); // Stop was pressed while the browser asked, or in the countdown
       run.recorder = this.#startRecorder(run, { mimeTypes, timesliceMs, ...this.options(source) });
     } catch (error) {
       run.stream?.getTracks().forEach((track) => track.stop());

@@ -24,6 +24,7 @@ export function combine(state, recorder) {
     isRecovering: view?.isRecovering ?? false,
     oldestUnsavedMs: held?.oldestAgeMs() ?? 0,
     elapsedMs: recorder.elapsedMs(),
+    countdownS: recorder.run?.countdownS ?? 0,
     liveId: held?.recordingId ?? "",
     offlineUse: state.offlineUse,
   };
@@ -69,6 +70,7 @@ function alarm(state, { problem, held }) {
 function verdict(page, view, recorder) {
   const { held } = recorder;
   if (page.state === "loading" || page.state === "failed") return ["none", ["", ""]];
+  if (page.countdownS) return ["", texts.verdict.countdown];
   if (recorder.isCapturing && !recorder.run.recorder) return ["", texts.verdict.asking];
   const unsaved = page.captured - page.durable;
   const isHeldUp = page.state !== "recording" || page.oldestUnsavedMs > UNSAVED_MS_CALM;

@@ -40,6 +40,7 @@ export function makeLibrary({ send, undoS }) {
   });
   const player = new Player({ dialog: element("player"), heldFiles, findRow: (recordingId) => list.find(recordingId) });
   element("player-download").onclick = () => acts.download(player.row);
+  element("free-space").onclick = () => send({ type: "free-space" });
   const undo = new Undo({
     region: element("toasts"),
     delayS: undoS,

@@ -8,9 +8,10 @@ export function show(page, state) {
   showNotices(page, state);
 
   const isOpen = page.state === "recording" || page.state === "stopping";
+  const isCounting = page.countdownS > 0;
   setText("state-text", stateWords(page));
   setText("elapsed", duration(page.elapsedMs));
-  setText("size", page.recordingId ? bytes(page.bytes) : "");
+  setText("size", page.recordingId && !isCounting ? bytes(page.bytes) : "");
   showVerdict(page);
   setText("start-text", state.booting.label);
   element("start-bar").value = state.booting.progress;
@@ -18,11 +19,14 @@ export function show(page, state) {
   element("record").hidden = isOpen;
   element("record").disabled = page.state !== "ready" && page.state !== "idle" && !isOpen;
   element("sources").disabled = isOpen || page.state === "failed";
-  element("pause").hidden = element("stop").hidden = !isOpen;
+  element("sources").hidden = isOpen; // nothing to choose: what counts now is seen without scrolling
+  element("pause").hidden = element("stop").hidden = !isOpen || isCounting;
+  element("cancel").hidden = element("countdown").hidden = !isCounting;
+  setText("countdown", String(page.countdownS));
   element("pause").disabled = element("stop").disabled = page.state === "stopping";
   setText("pause", page.isPaused ? texts.resume : texts.pause);
   // A button that goes away takes the keyboard's place with it; its successor gets the focus.
-  if (focused?.hidden) element(isOpen ? "pause" : "record").focus();
+  if (focused?.checkVisibility() === false) element(isCounting ? "cancel" : isOpen ? "pause" : "record").focus();
   showPath(page);
 
   setText("storage", [state.view?.storage, texts.offlineUse[page.offlineUse]].filter(Boolean).join(" "));
@@ -46,7 +50,7 @@ export function showAttributes(page) {
     state: page.state, recordingId: page.recordingId, slicesCaptured: page.captured, slicesDurable: page.durable,
     chunksSealed: page.sealed, chunksAcknowledged: page.acknowledged, chunksVerified: page.verified,
     chunksCleared: page.cleared, bytesCaptured: page.bytes, online: page.isOnline, recovering: page.isRecovering,
-    paused: page.isPaused, offlineUse: page.offlineUse,
+    paused: page.isPaused, countdown: page.countdownS, offlineUse: page.offlineUse,
   };
   const isShown = page.state === "recording" || page.state === "stopping";
   const title = texts.title(isShown ? stateWords(page) : "", duration(page.elapsedMs));
@@ -55,7 +59,7 @@ export function showAttributes(page) {
   for (const [name, value] of Object.entries(wanted)) if (dataset[name] !== String(value)) dataset[name] = value;
 }
 
-const stateWords = (page) => texts.state[page.isPaused && page.state === "recording" ? "paused" : page.state];
+const stateWords = (page) => texts.state[page.countdownS ? "countdown" : page.isPaused && page.state === "recording" ? "paused" : page.state];
 
 function showNotices(page, state) {
   setNotice("failure", page.failure);
@@ -82,7 +86,7 @@ function showVerdict({ verdictKind, verdict: [head, why] }) {
 }
 
 function showPath(page) {
-  element("path").hidden = page.recordingId === "";
+  element("path").hidden = page.recordingId === "" || page.countdownS > 0;
   const steps = {
     captured: page.captured > 0 ? 1 : 0,
     saved: page.durable / Math.max(1, page.captured),

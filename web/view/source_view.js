@@ -2,7 +2,11 @@
 // listened to before the person asked for it once; from then on the preview opens wherever the browser allows it.
 import { html, nothing, render } from "../lib/lit-html/lit-html.js";
 import { keepChoice, openStream, QUALITIES, SCREEN_SOUNDS } from "../shim/choice.js";
-import { texts } from "../texts.js";
+import { bytes, texts } from "../texts.js";
+
+const COUNTDOWNS_S = ["0", "3", "10"];
+const TICK_MS = 100; // how soon a countdown that is cancelled ends
+const HOUR_S = 3_600;
 
 export class SourceView {
   // `onFailure(error)` is told when a preview cannot be opened.
@@ -51,6 +55,17 @@ export class SourceView {
     return source === "microphone" ? { audioBitsPerSecond } : { audioBitsPerSecond, videoBitsPerSecond };
   }
 
+  // Before a recording begins. The devices run meanwhile, so that its first moment is whole; nothing is recorded of it.
+  async countDown(run, onChange) {
+    const endsAtMs = performance.now() + 1_000 * this.choice.countdown;
+    for (let leftMs; (leftMs = endsAtMs - performance.now()) > 0 && !run.isRequested; ) {
+      run.countdownS = Math.ceil(leftMs / 1_000);
+      onChange();
+      await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+    }
+    run.countdownS = 0;
+  }
+
   #key() {
     const { source, microphone, camera, quality, screenSound } = this.choice;
     return [source, microphone, camera, quality, source === "screen" && screenSound].join();
@@ -96,10 +111,14 @@ export class SourceView {
   }
 
   #showStream() {
-    this.stream = this.run?.recorder ? this.run.stream : (this.preview?.stream ?? null);
-    const hasPicture = Boolean(this.stream?.getVideoTracks().length);
-    this.video.hidden = !hasPicture;
-    if (this.video.srcObject !== (hasPicture ? this.stream : null)) this.video.srcObject = hasPicture ? this.stream : null;
+    this.stream = this.run?.stream ?? this.preview?.stream ?? null;
+    const [picture] = this.stream?.getVideoTracks() ?? [];
+    this.video.hidden = !picture;
+    const shown = picture ? this.stream : null;
+    if (this.video.srcObject === shown) return;
+    this.video.srcObject = shown;
+    // People know themselves from the mirror. Only what is shown here is turned, never what is recorded.
+    this.video.dataset.mirrored = this.choice.source === "camera" && picture?.getSettings().facingMode !== "environment";
   }
 
   async #listDevices() {
@@ -109,7 +128,7 @@ export class SourceView {
 
   #render() {
     const { source, screenSound, quality, isPreviewed } = this.choice;
-    const select = (name, label, options) => html`<label class="option">${label}
+    const select = (name, label, options, size = "") => html`<label class="option ${size}">${label}
       <select data-testid=${`choose-${name}`} .value=${this.choice[name]} @change=${({ target }) => this.#choose({ [name]: target.value })}>
         ${options.map(([value, words]) => html`<option value=${value} ?selected=${value === this.choice[name]}>${words}</option>`)}
       </select></label>`;
@@ -118,15 +137,17 @@ export class SourceView {
       return select(name, texts.choice[name], [["", texts.choice.anyDevice], ...known.map((each) => [each.deviceId, each.label])]);
     };
     const hasVoice = source !== "screen" || screenSound === "microphone";
+    const bits = Object.values(this.recorderOptions(source)).reduce((sum, each) => sum + each, 0);
     render(html`
       ${source === "camera" ? device("camera", "videoinput") : nothing}
       ${source === "screen" ? select("screenSound", texts.choice.screenSound, SCREEN_SOUNDS.map((each) => [each, texts.choice.screenSounds[each]])) : nothing}
       ${hasVoice ? device("microphone", "audioinput") : nothing}
-      ${select("quality", texts.choice.quality, Object.keys(QUALITIES).map((each) => [each, texts.choice.qualities[each]]))}
+      ${select("quality", texts.choice.quality, Object.keys(QUALITIES).map((each) => [each, texts.choice.qualities[each]]), "option-short")}
+      ${select("countdown", texts.choice.countdown, COUNTDOWNS_S.map((each) => [each, texts.choice.countdowns(Number(each))]), "option-short")}
       ${hasVoice ? html`<button type="button" class="button button-small option-check" data-testid="check" aria-pressed=${isPreviewed}
         @click=${() => this.#choose({ isPreviewed: !isPreviewed })}>${texts.choice[isPreviewed ? "checkEnd" : source === "camera" ? "checkPicture" : "checkSound"]}</button>` : nothing}
+      <p class="option-words" data-testid="hour">${texts.choice.hour(bytes((bits / 8) * HOUR_S))}</p>
     `, this.options);
-    this.options.hidden = this.isOpen;
   }
 }
 
