@@ -120,7 +120,7 @@ def memory_table(measured: list[PageMemory], given: str) -> str:
 def test_cost_of_recording_video_as_it_comes(
     service: Service, start_machine: Callable[..., Machine], figures: Figures
 ) -> None:
-    machine = start_machine()
+    machine = start_machine(is_as_shipped=True)
     tab = machine.new_tab()
     tab.page.add_init_script(CLOCK)
     tab.open(slice_ms=100, chunk_bytes=1 << 20, chunk_ms=2_000, keep_verified_s=3_600)

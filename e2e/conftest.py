@@ -17,6 +17,7 @@ from e2e.chromium import FAKE_DEVICES
 from e2e.figures import Figures, lines_of
 from e2e.machine import Machine, MachineRoom
 from e2e.service import Service, running_service
+from e2e.used_profile import UsedProfile
 from scripts.find_chromium import find_chromium
 
 ARTIFACTS = Path(".build/e2e-artifacts")
@@ -84,6 +85,12 @@ def service(session_service: Service, request: pytest.FixtureRequest) -> Iterato
     session_service.heal()
 
 
+@pytest.fixture(scope="session")
+def used_profile(session_service: Service, chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> UsedProfile:
+    """What a machine's profile holds that has opened the service's page before."""
+    return UsedProfile(chromium_path, session_service.url, tmp_path_factory.mktemp("used"))
+
+
 # Per module: a driver that lives longer would hold the event loop that other modules' async tests need.
 @pytest.fixture(scope="module")
 def playwright_driver() -> Iterator[Playwright]:
@@ -96,12 +103,17 @@ def machine_room(
     playwright_driver: Playwright,
     chromium_path: str,
     session_service: Service,
+    used_profile: UsedProfile,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[MachineRoom]:
     """Where a module's machines stand."""
-    is_headed = bool(os.environ.get("HOLDFAST_E2E_HEADED"))
     room = MachineRoom(
-        playwright_driver, chromium_path, session_service.url, lambda: tmp_path_factory.mktemp("machine"), is_headed
+        playwright_driver,
+        chromium_path,
+        session_service.url,
+        lambda: tmp_path_factory.mktemp("machine"),
+        used_profile,
+        is_headed=bool(os.environ.get("HOLDFAST_E2E_HEADED")),
     )
     yield room
     room.put_all_away()
@@ -111,11 +123,13 @@ def machine_room(
 def start_machine(
     service: Service, machine_room: MachineRoom, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Machine]]:
-    """Start a machine with other devices, or just with an empty profile; it ends with the story."""
+    """Start a machine with other devices, or just with a profile of its own; it ends with the story."""
     machines: list[Machine] = []
 
-    def start(*, flags: tuple[str, ...] = FAKE_DEVICES, folder: Path | None = None) -> Machine:
-        machines.append(machine_room.start(flags, folder))
+    def start(
+        *, flags: tuple[str, ...] = FAKE_DEVICES, folder: Path | None = None, is_as_shipped: bool = False
+    ) -> Machine:
+        machines.append(machine_room.start(flags, folder, is_as_shipped=is_as_shipped))
         return machines[-1]
 
     yield start

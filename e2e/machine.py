@@ -5,10 +5,13 @@ from pathlib import Path
 
 from playwright.sync_api import Playwright
 
-from e2e.chromium import FAKE_DEVICES, Chromium
+from e2e.chromium import FAKE_DEVICES, SPARING, Chromium
 from e2e.recorder_page import RecorderPage
 from e2e.stores import Stores
+from e2e.used_profile import UsedProfile
 from e2e.witness import Take, Witness
+
+PROFILE = "profile"
 
 
 class Machine:
@@ -19,7 +22,7 @@ class Machine:
     ) -> None:
         self.url = url
         self.witness = Witness()
-        self.browser = Chromium(playwright, executable, folder / "profile", flags=flags, is_headed=is_headed)
+        self.browser = Chromium(playwright, executable, folder / PROFILE, flags=flags, is_headed=is_headed)
         self.tabs: list[RecorderPage] = []
         self.init_scripts: list[Path] = []  # run in every page of the browsers that start from now on
 
@@ -72,22 +75,38 @@ class Machine:
 
 
 class MachineRoom:
-    """Starts machines, each on a new profile. One of them stands for whoever needs nothing special of it."""
+    """Starts machines, each on a profile of its own. One of them stands for whoever needs nothing special of it."""
 
     def __init__(
-        self, playwright: Playwright, executable: str, url: str, make_folder: Callable[[], Path], is_headed: bool
+        self,
+        playwright: Playwright,
+        executable: str,
+        url: str,
+        make_folder: Callable[[], Path],
+        used_profile: UsedProfile,
+        is_headed: bool,
     ) -> None:
         self._playwright = playwright
         self._executable = executable
         self._url = url
         self._make_folder = make_folder
+        self._used_profile = used_profile
         self._is_headed = is_headed
         self._machines: list[Machine] = []
         self._standing: Machine | None = None
 
-    def start(self, flags: tuple[str, ...] = FAKE_DEVICES, folder: Path | None = None) -> Machine:
-        """A new machine with its browser started, on a disk of its own if a folder is given."""
+    def start(
+        self, flags: tuple[str, ...] = FAKE_DEVICES, folder: Path | None = None, *, is_as_shipped: bool = False
+    ) -> Machine:
+        """A new machine with its browser started, on a disk of its own if a folder is given.
+
+        It has opened the page before and recorded nothing, and spares what work it can; `is_as_shipped` is a new
+        profile and a browser with all its compilers, for whoever measures.
+        """
         folder = folder or self._make_folder()
+        if not is_as_shipped:
+            self._used_profile.lay_out(self._playwright, folder / PROFILE)
+            flags = (*flags, *SPARING)
         machine = Machine(self._playwright, self._executable, self._url, folder, flags, self._is_headed)
         self._machines.append(machine)
         machine.start_browser()

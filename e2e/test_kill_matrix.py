@@ -45,7 +45,8 @@ def sweeping(machine_room: MachineRoom, tmp_path_factory: pytest.TempPathFactory
     """One machine for all cells, whose microphone plays the sweep."""
     wav: Path = tmp_path_factory.mktemp("sweep") / "sweep.wav"
     write_sweep(wav)
-    machine = machine_room.start((*FAKE_DEVICES, f"--use-file-for-fake-audio-capture={wav}"))
+    microphone = f"--use-file-for-fake-audio-capture={wav}"
+    machine = machine_room.start((*FAKE_DEVICES, microphone), is_as_shipped=True)
     machine.init_scripts.append(SWEEP_SCRIPT)
     machine.kill_browser()
     machine.start_browser()

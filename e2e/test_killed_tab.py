@@ -142,6 +142,7 @@ def test_a_tab_killed_in_the_moment_of_record_or_stop_leaves_nothing_that_is_stu
 
     # Then the next page brings everything to an end, and records
     tab = machine.open_tab()
+    tab.wait_for_row(recording_id, "complete")  # the list may show only what the server knows at first
     tab.wait(lambda: set(tab.rows.values()) == {"complete"}, "every row to be complete")
     assert_kept(service.stores, recording_id, take, promised)
     next_id, take = machine.record(tab)

@@ -27,7 +27,7 @@ def new_tab(machine: Machine) -> RecorderPage:
 def test_the_page_can_be_seen_in_each_of_its_states(service: Service, start_machine: Callable[..., Machine]) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     taken: list[str] = []
-    machine = start_machine()
+    machine = start_machine(is_as_shipped=True)
     tab = new_tab(machine)
 
     def take_picture(name: str) -> None:

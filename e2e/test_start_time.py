@@ -33,7 +33,7 @@ def open_and_time(machine: Machine) -> tuple[RecorderPage, float]:
 def test_record_can_be_pressed_soon_after_a_cold_and_after_a_warm_start(
     service: Service, start_machine: Callable[..., Machine], figures: Figures
 ) -> None:
-    machine = start_machine()
+    machine = start_machine(is_as_shipped=True)
     tab, cold_ms = open_and_time(machine)
     assert tab.shown["started-from"] == "files"
     tab.wait(lambda: tab.shown["offline-use"] == "ready", "the page to be kept", READY_LIMIT_S)

@@ -10,6 +10,7 @@ from e2e.chromium import ALWAYS, FAKE_DEVICES
 from e2e.page.built_site import BUILT_SITE
 from e2e.page.puppet import LISTENER, Puppet, lay_out_puppet_site
 from e2e.page.site_server import SiteServer, serving
+from e2e.recorder_page import READY_LIMIT_S, RecorderPage
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +49,27 @@ def page(browser: BrowserContext) -> Iterator[Page]:
     page = browser.new_page()
     yield page
     page.close(run_before_unload=False)
+
+
+@pytest.fixture(scope="module")
+def known_site(browser: BrowserContext, built_site: Path) -> Iterator[SiteServer]:
+    """A site that the browser has opened before and keeps: opening it again takes a third of the work."""
+    with serving(built_site) as server:
+        page = browser.new_page()
+        recorder = RecorderPage(page, server.url).open()
+        recorder.wait(lambda: recorder.shown["offline-use"] == "ready", "the page to be kept", READY_LIMIT_S)
+        page.close(run_before_unload=False)
+        yield server
+
+
+@pytest.fixture
+def recorder(page: Page, known_site: SiteServer) -> Iterator[RecorderPage]:
+    """A page of the known site, still empty. What its story recorded goes with it."""
+    yield RecorderPage(page, known_site.url)
+    page.goto("about:blank")
+    session = page.context.new_cdp_session(page)
+    session.send("Storage.clearDataForOrigin", {"origin": known_site.url, "storageTypes": "file_systems,local_storage"})
+    known_site.is_away = False
 
 
 @pytest.fixture(scope="module")

@@ -82,17 +82,18 @@ def next_build(built_site: Path, tmp_path: Path) -> Path:
     return lay_out_again(built_site, tmp_path, worker_begins_with="// the next build\n")
 
 
-def test_without_a_network_the_page_opens_records_and_recovers(page: Page, site: SiteServer) -> None:
-    recorder = RecorderPage(page, site.url).open()
-    wait_for_offline_use(recorder)
+def test_without_a_network_the_page_opens_records_and_recovers(
+    page: Page, known_site: SiteServer, recorder: RecorderPage
+) -> None:
+    recorder.open()
     first = recorder.record()
     recorder.wait_for_count("slices-durable", 5)
     recorder.stop()
 
     # Given a machine whose network is away, a new tab records, and dies in the middle of it
-    site.is_away = True
+    known_site.is_away = True
     tab = page.context.new_page()
-    away = RecorderPage(tab, site.url).open()
+    away = RecorderPage(tab, known_site.url).open()
     assert away.words.count("without a network")
     second = away.record()
     away.wait_for_count("slices-durable", 10)
@@ -121,15 +122,14 @@ def test_everything_of_the_build_is_kept_before_record_is_enabled(page: Page, si
     assert set(caches_of(page)[build_name(site)]) == plain | {""}
 
 
-def test_the_api_is_never_answered_from_a_cache_nor_put_into_one(page: Page, site: SiteServer) -> None:
-    recorder = RecorderPage(page, site.url).open()
-    wait_for_offline_use(recorder)
-    page.reload()
-    recorder.wait_for_state("ready", "idle", limit_s=READY_LIMIT_S)
+def test_the_api_is_never_answered_from_a_cache_nor_put_into_one(
+    page: Page, known_site: SiteServer, recorder: RecorderPage
+) -> None:
+    recorder.open()
     assert workers_of_the_page(page)["isControlled"]
     ask = "async () => { try { return (await fetch('/api/recordings')).status } catch { return 'no answer' } }"
     assert page.evaluate(ask) == 404
-    site.is_away = True
+    known_site.is_away = True
     assert page.evaluate(ask) == "no answer"
     assert not [path for paths in caches_of(page).values() for path in paths if path.startswith("api")]
 

@@ -2,12 +2,11 @@
 
 from playwright.sync_api import Page
 
-from e2e.page.site_server import SiteServer
 from e2e.recorder_page import RecorderPage
 
 
-def test_every_slice_is_durable_though_there_is_no_server(page: Page, site: SiteServer) -> None:
-    recorder = RecorderPage(page, site.url).open()
+def test_every_slice_is_durable_though_there_is_no_server(page: Page, recorder: RecorderPage) -> None:
+    recorder.open()
     recording_id = recorder.record()
     recorder.wait_for_count("slices-durable", 15)
     recorder.stop()
@@ -23,8 +22,8 @@ def test_every_slice_is_durable_though_there_is_no_server(page: Page, site: Site
     recorder.wait(lambda: "You can close this tab" in page.get_by_test_id("verdict").inner_text(), "the verdict")
 
 
-def test_a_recording_is_there_again_after_a_reload(page: Page, site: SiteServer) -> None:
-    recorder = RecorderPage(page, site.url).open()
+def test_a_recording_is_there_again_after_a_reload(page: Page, recorder: RecorderPage) -> None:
+    recorder.open()
     recording_id = recorder.record()
     recorder.wait_for_count("slices-durable", 10)
     recorder.stop()
@@ -37,9 +36,9 @@ def test_a_recording_is_there_again_after_a_reload(page: Page, site: SiteServer)
     assert captured > 0
 
 
-def test_a_worker_that_dies_in_a_recording_costs_no_slice(page: Page, site: SiteServer) -> None:
+def test_a_worker_that_dies_in_a_recording_costs_no_slice(page: Page, recorder: RecorderPage) -> None:
     page.clock.install()
-    recorder = RecorderPage(page, site.url).open()
+    recorder.open()
     recording_id = recorder.record()
     recorder.wait_for_count("slices-durable", 10)
     page.workers[0].evaluate("() => self.close()")
@@ -56,8 +55,8 @@ def test_a_worker_that_dies_in_a_recording_costs_no_slice(page: Page, site: Site
     assert set(recorder.rows) == {recording_id}
 
 
-def test_pause_and_resume_are_shown_and_nothing_is_captured_in_between(page: Page, site: SiteServer) -> None:
-    recorder = RecorderPage(page, site.url).open()
+def test_pause_and_resume_are_shown_and_nothing_is_captured_in_between(page: Page, recorder: RecorderPage) -> None:
+    recorder.open()
     recorder.record()
     recorder.wait_for_count("slices-durable", 5)
     recorder.pause()
@@ -71,8 +70,8 @@ def test_pause_and_resume_are_shown_and_nothing_is_captured_in_between(page: Pag
     recorder.stop()
 
 
-def test_a_recording_is_deleted_after_the_moment_of_undo_and_only_then(page: Page, site: SiteServer) -> None:
-    recorder = RecorderPage(page, site.url).open(undo_s=3)
+def test_a_recording_is_deleted_after_the_moment_of_undo_and_only_then(page: Page, recorder: RecorderPage) -> None:
+    recorder.open(undo_s=3)
     recording_id = recorder.record()
     recorder.wait_for_count("slices-durable", 3)
     row = page.locator(f'[data-recording-id="{recording_id}"].row')

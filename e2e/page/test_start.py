@@ -16,9 +16,13 @@ def opened(page: Page, site: SiteServer) -> RecorderPage:
     return recorder
 
 
-def test_the_page_loads_to_ready_under_the_content_security_policy(page: Page, site: SiteServer) -> None:
+def test_the_page_loads_to_ready_under_its_policy_and_asks_its_own_origin_for_everything(
+    page: Page, site: SiteServer
+) -> None:
     said: list[str] = []
+    asked: list[str] = []
     page.on("console", lambda message: said.append(message.text))
+    page.context.on("request", lambda request: asked.append(request.url))
     recorder = opened(page, site)
     shown = recorder.shown
     assert shown["testid"] == "recorder"
@@ -33,6 +37,10 @@ def test_the_page_loads_to_ready_under_the_content_security_policy(page: Page, s
     )  # after Record is possible
     assert page.get_by_test_id("record").is_enabled()
     assert not [line for line in said if "Content Security Policy" in line]
+    # Nothing is resolved at run time.
+    addresses = [address for address in asked if not address.startswith(("blob:", "data:"))]
+    assert addresses and all(address.startswith(site.url) for address in addresses)
+    assert not [address for address in addresses if "micropip" in address or "pyodide-lock" in address]
 
 
 def test_first_paint_does_not_wait_for_the_runtime(page: Page, site: SiteServer) -> None:
@@ -44,15 +52,6 @@ def test_first_paint_does_not_wait_for_the_runtime(page: Page, site: SiteServer)
     assert "Loading the recorder" in recorder.words
     assert page.get_by_test_id("record").is_disabled()
     assert page.get_by_test_id("source-camera").is_enabled()
-
-
-def test_no_request_leaves_the_origin_and_nothing_is_resolved_at_run_time(page: Page, site: SiteServer) -> None:
-    asked: list[str] = []
-    page.context.on("request", lambda request: asked.append(request.url))
-    opened(page, site).wait_for_state("ready", limit_s=READY_LIMIT_S)
-    addresses = [address for address in asked if not address.startswith(("blob:", "data:"))]
-    assert all(address.startswith(site.url) for address in addresses)
-    assert not [address for address in addresses if "micropip" in address or "pyodide-lock" in address]
 
 
 @pytest.mark.parametrize(
