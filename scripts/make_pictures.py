@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 PICTURES: Final = {
     "recording-camera": "recording",
     "saved-offline": "offline",
-    "complete-phone-dark": "phone",
+    "list-phone-dark": "phone",
     "ops": "ops",
 }
 # The animation: frames of the folder STORY, in the order of their names.
