@@ -1,6 +1,8 @@
 """Where the bucket is and how to sign for it: the one form in which every part hands this on."""
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +19,14 @@ class BucketSettings:
     bucket: str
     region: str = "us-east-1"
     is_secure: bool = True
+
+    @property
+    def is_link_private(self) -> bool:
+        """Whether nobody on a network can change what is sent: it is encrypted, or never leaves this machine."""
+        host = urlsplit(f"//{self.endpoint}").hostname or ""
+        if self.is_secure or host == "localhost":
+            return True
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return False

@@ -26,12 +26,14 @@ class ScriptedS3:
 
     reply: bytes | None = None
     requests: list[str] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
     settings: BucketSettings = field(init=False)
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             self.requests.append(head.split("\r\n", 1)[0])
+            self.heads.append(head)
             if self.reply is None:
                 await reader.read()  # until the client gives up
                 return

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
@@ -100,6 +101,37 @@ async def test_a_large_body_goes_in_one_request(store: MinioBlobStore, s3: Scrip
     s3.reply = answer(200, b"", 'ETag: "e"')
     assert await store.put("packs/a", bytes(8 * 1024 * 1024)) == "e"
     assert len(s3.requests) == 1 and s3.requests[0].startswith("PUT /bucket/packs/a")
+
+
+async def test_bytes_are_hashed_for_the_signature_only_where_somebody_could_change_them(
+    s3: ScriptedS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.reply = answer(200, b"", 'ETag: "e"')
+    for is_private in (True, False):
+        monkeypatch.setattr(BucketSettings, "is_link_private", is_private)
+        store = MinioBlobStore(s3.settings, threads=1)
+        await store.put("packs/a", b"body")
+        await store.close()
+    private, open_to_others = s3.heads
+    assert "x-amz-content-sha256: UNSIGNED-PAYLOAD\r\n" in private
+    assert f"x-amz-content-sha256: {sha256(b'body').hexdigest()}\r\n" in open_to_others
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "is_secure", "is_private"),
+    [
+        ("s3.internal", True, True),
+        ("127.0.0.1:8333", False, True),
+        ("[::1]:8333", False, True),
+        ("localhost:8333", False, True),
+        ("s3.internal:8333", False, False),
+        ("10.0.0.7:8333", False, False),
+        ("localhost.example:80", False, False),
+    ],
+)
+def test_a_link_is_private_by_tls_or_within_the_machine(endpoint: str, is_secure: bool, is_private: bool) -> None:
+    settings = BucketSettings(endpoint, "key", "secret", "bucket", is_secure=is_secure)
+    assert settings.is_link_private is is_private
 
 
 async def test_a_listing_out_of_order_is_refused(store: MinioBlobStore, s3: ScriptedS3) -> None:
