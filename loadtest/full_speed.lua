@@ -4,6 +4,8 @@
 --
 -- The same chunks as assignment.js sends, numbered from FIRST_N without a gap (loadtest/workload.py computes the same).
 
+dofile(debug.getinfo(1, "S").source:match("^@(.-)[^/]*$") .. "wrk_report.lua")
+
 local run = os.getenv("RUN") or "wrk"
 local FIRST_N = 10000000 -- so many digits for every number, hence one Content-Length
 local DATA_CHARS, OFFSETS = 1024, 4096
@@ -35,25 +37,25 @@ function request()
   return head .. id .. '","data":"' .. id .. ":" .. filler:sub(offset + 1, offset + DATA_CHARS - #id - 1) .. '"}'
 end
 
--- Only where it is asked for, because it costs: statuses other than 200 and 503, which overload may not give.
-if os.getenv("COUNT_STATUSES") then
+-- Only where they are asked for, because they cost: which chunks were acknowledged, one number a line in this file, and
+-- how many answers had a status other than 200 and 503, which overload may not give.
+local acknowledged = os.getenv("ACKNOWLEDGED")
+if acknowledged then
+  local file = io.open(acknowledged, "w")
   strange = 0
-  function response(status)
-    if status ~= 200 and status ~= 503 then strange = strange + 1 end
+  function response(status, _, body)
+    if status == 200 then
+      file:write(body:match('"chunkId":"[^"]*%-(%d+)"'), "\n")
+    elseif status ~= 503 then
+      strange = strange + 1
+    end
   end
 end
 
-local threads = {}
-function setup(thread)
-  table.insert(threads, thread)
-end
-
-function done(summary, latency, requests)
-  local e = summary.errors
-  local strange_answers = 0
-  for _, thread in ipairs(threads) do strange_answers = strange_answers + (thread:get("strange") or 0) end
-  print(string.format(
-    '{"requests":%d,"duration_us":%d,"not_2xx":%d,"broken":%d,"strange":%d,"p50_us":%d,"p90_us":%d,"p99_us":%d,"max_us":%d}',
-    summary.requests, summary.duration, e.status, e.connect + e.read + e.write + e.timeout, strange_answers,
-    latency:percentile(50), latency:percentile(90), latency:percentile(99), latency.max))
+-- How long a connection waits after each answer before it sends again, in ms.
+local pause_ms = tonumber(os.getenv("PAUSE_MS") or "0")
+if pause_ms > 0 then
+  function delay()
+    return pause_ms
+  end
 end

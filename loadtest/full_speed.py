@@ -1,31 +1,26 @@
 """As many chunks a second as the server acknowledges, by wrk (full_speed.lua); then the audit of every byte.
 
-wrk waits for each answer before it sends on the same connection, so this is throughput, and latency at that throughput;
-for a constant rate see assignment.js. Each measurement has a fresh server, bucket and ledger.
+For a constant rate see assignment.js. Each measurement has a fresh server, bucket and ledger, unless it says otherwise.
 """
 
-import json
-import os
+import re
 import shutil
-import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
-import psutil
-
-from loadtest.check_bytes import Verdict, audit, read_rows
+from loadtest.bucket_contents import StrangeObject
+from loadtest.check_bytes import LedgerRow, Verdict, audit, read_rows
 from loadtest.embedded_stores import find_bucket, find_database_url
-from loadtest.k6_run import LoadError
-from loadtest.machine import read_cpu_s
+from loadtest.machine import read_cpu_s, watch_resident
 from loadtest.served import Served, serve
 from loadtest.workload import Run
-from scripts import debian
+from loadtest.wrk_run import run_wrk
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SCRIPT: Final = ROOT / "loadtest" / "full_speed.lua"
@@ -37,6 +32,7 @@ _SAMPLE_EVERY_S: Final = 0.2
 class Speed:
     """One measurement; times are milliseconds, `cpu_us` is processor time an acknowledgement by component."""
 
+    run: Run
     connections: int
     acks_per_s: float
     acknowledged: int
@@ -47,20 +43,9 @@ class Speed:
     p99_ms: float
     max_ms: float
     cpu_us: dict[str, float]
+    cpu_s: dict[str, float]
     api_rss_mib_max: float
     verdict: Verdict | None
-
-
-def find_wrk() -> str:
-    """wrk of this machine, from Debian's package where that may be installed. Raises `LoadError`."""
-    if shutil.which("wrk") is None and debian.may_install():
-        debian.install_packages("wrk", next_step="install wrk by hand, then run the same again")
-    found = shutil.which("wrk")
-    if found is None:
-        raise LoadError(
-            "there is no wrk on PATH: install it (Debian, Ubuntu: apt-get install wrk; macOS: brew install wrk)"
-        )
-    return found
 
 
 @contextmanager
@@ -73,35 +58,50 @@ def fresh_server(port: int, settings: Mapping[str, str]) -> Iterator[Served]:
     shutil.rmtree(folder)
 
 
-def measure(served: Served, connections: int, seconds: int, *, audits: bool = True) -> Speed:
-    """Load the fresh server with so many connections; `audits`: then count every byte. Raises `LoadError`."""
+def measure(
+    served: Served,
+    connections: int,
+    seconds: int,
+    *,
+    audits: bool = True,
+    notes_receipts: bool = False,
+    pause_ms: float = 0.0,
+) -> Speed:
+    """Load the server with so many connections. Raises `LoadError`.
+
+    `audits`: then count every byte. `notes_receipts`: some answers will be 503, so each receipt is noted, which costs
+    wrk a little. `pause_ms`: how long a connection waits before it sends again.
+    """
     run_name = f"wrk{time.time_ns() // 1_000_000}"
-    command = [find_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(SCRIPT)]
-    command.append(f"http://127.0.0.1:{served.port}/api/chunks/upload")
-    environment = {**os.environ, "RUN": run_name} | ({} if audits else {"COUNT_STATUSES": "1"})
+    noted = served.folder / f"{run_name}.acknowledged"
+    environment = {"RUN": run_name, "PAUSE_MS": f"{pause_ms:g}"}
+    if notes_receipts:
+        environment["ACKNOWLEDGED"] = str(noted)
     before = read_cpu_s(served.pid)
-    with _watch_rss(served.pid) as highest:
-        ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    with watch_resident(served.pid, _SAMPLE_EVERY_S) as resident:
+        told = run_wrk(SCRIPT, f"http://127.0.0.1:{served.port}/api/chunks/upload", connections, seconds, environment)
     after = read_cpu_s(served.pid)
-    line = next((line for line in ran.stdout.splitlines() if line.startswith("{")), None)
-    if line is None:
-        raise LoadError(f"wrk said nothing that can be read:\n{ran.stdout[-2_000:]}{ran.stderr[-2_000:]}")
-    told = json.loads(line)
-    acknowledged = told["requests"] - told["not_2xx"]
-    verdict = _audit(served, Run(run_name, *_sent(acknowledged, connections), FIRST_N)) if audits else None
+    cpu_s = {name: after[name] - before.get(name, 0.0) for name in sorted(after)}
+    run = (
+        _read_noted(run_name, noted, told.requests + 2 * connections)
+        if notes_receipts
+        else Run(run_name, *_sent(told.succeeded, connections), FIRST_N)
+    )
     return Speed(
+        run=run,
         connections=connections,
-        acks_per_s=acknowledged / (told["duration_us"] / 1e6),
-        acknowledged=acknowledged,
-        refused=told["not_2xx"],
-        strange=told["strange"],
-        broken=told["broken"],
-        p50_ms=told["p50_us"] / 1e3,
-        p99_ms=told["p99_us"] / 1e3,
-        max_ms=told["max_us"] / 1e3,
-        cpu_us={name: (after[name] - before.get(name, 0.0)) * 1e6 / max(1, acknowledged) for name in sorted(after)},
-        api_rss_mib_max=highest[0] / 2**20,
-        verdict=verdict,
+        acks_per_s=told.succeeded / told.seconds,
+        acknowledged=told.succeeded,
+        refused=told.not_2xx,
+        strange=told.strange,
+        broken=told.broken,
+        p50_ms=told.p50_ms,
+        p99_ms=told.p99_ms,
+        max_ms=told.max_ms,
+        cpu_us={name: spent * 1e6 / max(1, told.succeeded) for name, spent in cpu_s.items()},
+        cpu_s=cpu_s,
+        api_rss_mib_max=max(sample.bytes_of.get("API", 0) for sample in resident) / 2**20,
+        verdict=audit_run(served, run) if audits else None,
     )
 
 
@@ -115,34 +115,56 @@ def _sent(acknowledged: int, connections: int) -> tuple[int, dict[int, int]]:
     return sent, {FIRST_N + n: 0 for n in range(open_from, sent)}
 
 
-def _audit(served: Served, run: Run) -> Verdict:
+def _read_noted(run_name: str, noted: Path, sent: int) -> Run:
+    """The run in which exactly the noted chunks were acknowledged, of at most `sent`."""
+    acknowledged = {int(line) for line in noted.read_text().split()}
+    numbers = range(FIRST_N, FIRST_N + sent)
+    return Run(run_name, sent, {n: 503 for n in numbers if n not in acknowledged}, FIRST_N)
+
+
+def audit_run(served: Served, run: Run) -> Verdict:
+    """Every byte of the run in the server's own bucket and ledger; what other runs of wrk left there is let be."""
+    other_run = re.compile(rf"wrk(?!{re.escape(run.name.removeprefix('wrk'))}-)\d+-")
+    others: set[UUID] = set()
+
+    def own_rows() -> Iterator[LedgerRow]:
+        for row in read_rows(find_database_url(served.folder / "data")):
+            if row.chunk_id is not None and other_run.match(row.chunk_id):
+                others.add(row.recording_id)
+            else:
+                yield row
+
     bucket = find_bucket(served.folder / "data").open_reader()
     try:
-        return audit(run, read_rows(find_database_url(served.folder / "data")), bucket.read_all())
+        # The audit reads the whole ledger before the bucket.
+        found = (
+            each for each in bucket.read_all() if isinstance(each, StrangeObject) or each.recording_id not in others
+        )
+        return audit(run, own_rows(), found)
     finally:
         bucket.close()
 
 
-@contextmanager
-def _watch_rss(root_pid: int) -> Iterator[list[int]]:
-    """The highest resident memory of all API processes together so far, in bytes."""
-    highest, is_over = [0], threading.Event()
+def format_speeds(speeds: dict[str, Speed]) -> str:
+    """A table, a measurement a line."""
+    components = sorted({name for speed in speeds.values() for name in speed.cpu_us})
+    rows = "".join(
+        f"| {name} | {speed.connections:,} | {speed.acks_per_s:,.0f} | {speed.p50_ms:.0f} / {speed.p99_ms:.0f} /"
+        f" {speed.max_ms:.0f} | {speed.refused:,} / {speed.strange:,} / {speed.broken:,} |"
+        f" {speed.api_rss_mib_max:.0f} | {' | '.join(f'{speed.cpu_us.get(part, 0.0):.0f}' for part in components)} |"
+        f" {describe_audit(speed)} |\n"
+        for name, speed in speeds.items()
+    )
+    return (
+        "| what | connections | acks/s | p50 / p99 / longest | not 2xx / neither 200 nor 503 / broken | API MiB |"
+        f" {' | '.join(components)} | every byte counted afterwards |\n|{'---|' * (7 + len(components))}\n{rows}"
+    )
 
-    def watch() -> None:
-        while not is_over.wait(_SAMPLE_EVERY_S):
-            together = 0
-            for process in psutil.Process(root_pid).children(recursive=True):
-                try:
-                    if "server.worker_process" in process.cmdline():
-                        together += process.memory_info().rss
-                except psutil.Error:
-                    continue
-            highest[0] = max(highest[0], together)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield highest
-    finally:
-        is_over.set()
-        watcher.join()
+def describe_audit(speed: Speed) -> str:
+    """What the audit of this measurement says."""
+    if speed.verdict is None:
+        return "not audited"
+    if speed.verdict.is_clean:
+        return f"{speed.verdict.bytes_equal:,} right"
+    return f"**HARM** {speed.verdict.harm}"

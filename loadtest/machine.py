@@ -1,11 +1,16 @@
-"""What a figure was measured on: machine, versions, and the processor time of each component."""
+"""What a figure was measured on: machine, versions, and the processor time and memory of each component."""
 
 import os
 import platform
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -59,6 +64,66 @@ def read_cpu_s(root_pid: int) -> dict[str, float]:
         total = times.user + times.system + times.children_user + times.children_system
         spent[component] = spent.get(component, 0.0) + total
     return spent
+
+
+class Resident(NamedTuple):
+    """Resident memory at one moment, `at_s` seconds from the first sample, in bytes by component."""
+
+    at_s: float
+    bytes_of: dict[str, int]
+
+
+@contextmanager
+def watch_resident(root_pid: int, every_s: float) -> Iterator[list[Resident]]:
+    """Samples of a server's memory, taken while the caller does its work; they may be read when it is over."""
+    samples: list[Resident] = []
+    is_over = threading.Event()
+    began_s = time.monotonic()
+
+    def watch() -> None:
+        while True:
+            samples.append(Resident(time.monotonic() - began_s, read_resident(root_pid)))
+            if is_over.wait(every_s):
+                return
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield samples
+    finally:
+        is_over.set()
+        watcher.join()
+
+
+def read_resident(root_pid: int) -> dict[str, int]:
+    """Resident bytes by component of what a server started; the supervisor itself is "supervisor".
+
+    PostgreSQL's processes share most of their pages: there, each page is counted once, where the system tells.
+    """
+    resident: dict[str, int] = {}
+    try:
+        root = psutil.Process(root_pid)
+        processes = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return resident
+    for process in processes:
+        try:
+            component = _name_component(process.name())
+            if component == "API" and "server.worker_process" not in process.cmdline():
+                component = "supervisor"
+            size = _read_share(process) if component == "database" else process.memory_info().rss
+        except psutil.Error:
+            continue
+        resident[component] = resident.get(component, 0) + size
+    return resident
+
+
+def _read_share(process: psutil.Process) -> int:
+    try:
+        full = process.memory_full_info()
+    except psutil.AccessDenied:
+        return int(process.memory_info().rss)
+    return int(getattr(full, "pss", full.rss))
 
 
 def _name_component(process_name: str) -> str:

@@ -5,6 +5,8 @@ connections that are silent too long (I6); what a body may take is bounded in se
 
 A request for the hot route that arrives whole in one read is answered without the framework. One that does not goes
 the ordinary way from its head on, so nothing is decided by how a client cuts its packets.
+
+A connection that was just answered 503 is not read again at once (server/held_connections.py).
 """
 
 import asyncio
@@ -14,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from protocol.errors import STATUS_OF_CODE
+from server.held_connections import HeldConnections
 from server.hot_route import HOT_METHOD, HOT_PATH, may_take, take_upload
 
 if TYPE_CHECKING:
@@ -35,6 +39,10 @@ _TOO_MANY: Final = (
 )
 
 
+_UNAVAILABLE: Final = 503
+_HELD_CODES: Final = frozenset(str(code) for code, status in STATUS_OF_CODE.items() if status == _UNAVAILABLE)
+
+
 class _Settable:
     """Where uvicorn wakes a request's task; the hot route has none."""
 
@@ -45,21 +53,23 @@ class _Settable:
 class _HotCycle:
     """A request on the hot route, as far as uvicorn's protocol looks at one."""
 
-    __slots__ = ("disconnected", "keep_alive", "message_event", "response_complete")
+    __slots__ = ("disconnected", "is_refused", "keep_alive", "message_event", "response_complete")
 
     _nobody: Final = _Settable()
 
     def __init__(self, keep_alive: bool) -> None:
         self.keep_alive = keep_alive
         self.response_complete = False
+        self.is_refused = False
         self.disconnected = False
         self.message_event = self._nobody
 
 
 class HoldfastProtocol(HttpToolsProtocol):
-    """One connection. `find_parts` and the loop's clock are the class's own, set by `make_protocol`."""
+    """One connection. `find_parts` and `held` are the worker's, set by `make_protocol`."""
 
     find_parts: Callable[[], "Parts | None"]
+    held: HeldConnections
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -74,6 +84,10 @@ class HoldfastProtocol(HttpToolsProtocol):
         if len(self.connections) > CONNECTIONS_MAX:
             transport.write(_TOO_MANY)
             transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.held.forget(self)
+        super().connection_lost(exc)
 
     def is_overdue(self, now_s: float) -> bool:
         """Whether the peer is silent beyond what it may be."""
@@ -97,6 +111,29 @@ class HoldfastProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._hold_if_refused()
+
+    # -- held after a refusal
+
+    def pause_reading(self) -> None:
+        """See `Connection`."""
+        self.flow.pause_reading()
+
+    def resume_reading(self) -> None:
+        """See `Connection`."""
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+
+    def _hold_if_refused(self) -> None:
+        """Only when the refused request's body is over: some clients hear the answer no sooner."""
+        cycle: RequestResponseCycle | _HotCycle = self.cycle
+        if isinstance(cycle, _HotCycle):
+            is_refused = cycle.is_refused
+        else:
+            is_refused = not cycle.more_body and cycle.scope["state"].get("problem_code") in _HELD_CODES
+        if is_refused:
+            self.held.hold(self)
 
     # -- the hot route
 
@@ -132,6 +169,9 @@ class HoldfastProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self._hot_body is None:
             super().on_message_complete()
+            if self.cycle.response_complete and not self.transport.is_closing():
+                self.cycle.more_body = False
+                self._hold_if_refused()
             return
         pieces, self._hot_body = self._hot_body, None
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
@@ -144,6 +184,7 @@ class HoldfastProtocol(HttpToolsProtocol):
 
     def _answer(self, cycle: _HotCycle, status: int, fields: bytes, body: bytes) -> None:
         cycle.response_complete = True
+        cycle.is_refused = status == _UNAVAILABLE
         if cycle.disconnected or self.transport.is_closing():
             return
         closes = not cycle.keep_alive or b"connection: close\r\n" in fields
@@ -160,7 +201,13 @@ class HoldfastProtocol(HttpToolsProtocol):
 
 def make_protocol(find_parts: Callable[[], "Parts | None"]) -> type[HoldfastProtocol]:
     """The protocol for one worker's connections."""
-    return type("WorkerProtocol", (HoldfastProtocol,), {"find_parts": staticmethod(find_parts)})
+
+    def find_room() -> int:
+        parts = find_parts()
+        return 0 if parts is None else parts.waiting.room
+
+    own = {"find_parts": staticmethod(find_parts), "held": HeldConnections(find_room)}
+    return type("WorkerProtocol", (HoldfastProtocol,), own)
 
 
 async def sweep_connections(connections: set[Any]) -> None:

@@ -64,6 +64,26 @@ class Waiting:
         """Whether nothing new is taken."""
         return self._is_draining
 
+    @property
+    def room(self) -> int:
+        """How many more bodies would be taken now, if they are small."""
+        is_shut = self._is_draining or self.byte_count >= self._bytes_max
+        return 0 if is_shut else self._chunks_max - self.chunk_count
+
+    def is_full(self, byte_count: int) -> bool:
+        """Whether there is no place for a body of so many bytes."""
+        return self.chunk_count >= self._chunks_max or self.byte_count + byte_count > self._bytes_max
+
+    def refusal(self) -> Refusal:
+        """What is said then: the same each time, so that it can be prepared."""
+        return Refusal(
+            ErrorCode.OVERLOADED,
+            f"as many bodies are waiting as this process holds: at most {self._chunks_max}, of {self._bytes_max} bytes"
+            " together",
+            next_step="Keep the bytes and send them again after Retry-After.",
+            retry_after_s=_RETRY_AFTER_S,
+        )
+
     def begin_drain(self) -> None:
         """Take nothing new from now on; what has a place is finished."""
         self._is_draining = True
@@ -77,14 +97,8 @@ class Waiting:
                 next_step="Send it again; another process answers.",
                 retry_after_s=_DRAIN_RETRY_AFTER_S,
             )
-        if self.chunk_count >= self._chunks_max or self.byte_count + byte_count > self._bytes_max:
-            raise Refusal(
-                ErrorCode.OVERLOADED,
-                f"{self.chunk_count} bodies of {self.byte_count} bytes are waiting; "
-                f"this process holds at most {self._chunks_max} of {self._bytes_max} bytes",
-                next_step="Keep the bytes and send them again after Retry-After.",
-                retry_after_s=_RETRY_AFTER_S,
-            )
+        if self.is_full(byte_count):
+            raise self.refusal()
         self.byte_count += byte_count
         self.chunk_count += 1
         return Place(self, byte_count)

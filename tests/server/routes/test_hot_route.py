@@ -10,10 +10,11 @@ import pytest
 
 from protocol.ids import loose_recording_id
 from protocol.wire import Receipt
-from server import hot_route, http_protocol
+from server import held_connections, hot_route, http_protocol
 from server.http_protocol import HEAD_S, IDLE_S, sweep_connections
 from server.storage.blob_store import BlobStoreUnavailableError
 from server.storage.ledger import LedgerUnavailableError
+from tests.server.routes import wire_client
 from tests.server.routes.wire_client import exchange, request_of, served_on_a_socket
 from tests.server.stack import Stack
 
@@ -143,6 +144,56 @@ async def test_while_draining_it_refuses_and_before_the_first_comparison_it_wait
     memory_stack.app.begin_drain()
     ((status, _, problem),) = answers_in(await exchange(port, request_of("b", "data", "Connection: close")))
     assert (status, problem["code"]) == (503, "draining")
+
+
+async def test_a_prepared_refusal_says_what_the_ordinary_one_says(memory_stack: Stack, port: int) -> None:
+    place = memory_stack.parts.waiting.take(memory_stack.parts.settings.bytes_waiting_max)
+    told = []
+    for address in (b"/api/chunks/upload", b"/api/chunks/upload", b"/api/chunks/upload?way=ordinary"):
+        request = request_of("a", "data", "Connection: close").replace(b"/api/chunks/upload", address)
+        ((status, headers, problem),) = answers_in(await exchange(port, request))
+        request_id = problem.pop("request_id")
+        assert request_id == headers["x-request-id"]
+        names = ("content-type", "retry-after", "cache-control", "x-content-type-options")
+        told.append((request_id, status, problem, [headers[name] for name in names]))
+    place.give_back()
+    (first_id, *first), (second_id, *second), (_, *ordinary) = told
+    assert first == second == ordinary
+    assert (first_id != second_id, ordinary[:1]) == (True, [503])
+
+
+@pytest.mark.parametrize("is_whole", [True, False], ids=["short way", "ordinary way"])
+async def test_a_refused_connection_is_read_again_only_in_its_turn(
+    memory_stack: Stack, monkeypatch: pytest.MonkeyPatch, is_whole: bool
+) -> None:
+    monkeypatch.setattr(held_connections, "TICK_S", 3600.0)
+    kinds: list[type[http_protocol.HoldfastProtocol]] = []
+    original = http_protocol.make_protocol
+
+    def note(find_parts: Any) -> Any:
+        kinds.append(original(find_parts))
+        return kinds[0]
+
+    monkeypatch.setattr(wire_client, "make_protocol", note)
+    async with served_on_a_socket(memory_stack) as port:
+        waiting = memory_stack.parts.waiting
+        place = waiting.take(memory_stack.parts.settings.bytes_waiting_max)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        # A query takes a request off the short way.
+        address = b"/api/chunks/upload" if is_whole else b"/api/chunks/upload?way=ordinary"
+        writer.write(request_of("refused").replace(b"/api/chunks/upload", address))
+        assert b" 503 " in await reader.readuntil(b"\r\n")
+        await reader.readuntil(b"}")
+        writer.write(request_of("next", "data", "Connection: close"))
+        await writer.drain()
+        place.give_back()
+        assert len(kinds[0].held) == 1
+        await exchange(port, request_of("other", "data", "Connection: close"))
+        assert await memory_stack.rows(loose_recording_id("next")) == []
+        kinds[0].held.release()
+        assert b" 200 " in await reader.readuntil(b"\r\n")
+        assert len(await memory_stack.rows(loose_recording_id("next"))) == 1
+        writer.close()
 
 
 @pytest.mark.parametrize(
