@@ -9,7 +9,7 @@ python := .venv/bin/python
 # Where set-up puts node and npm on a machine that has none.
 export PATH := $(CURDIR)/.build/node/bin:$(PATH)
 
-.PHONY: help run dev test build check planted-bugs bench bench-audit bench-media bench-page pictures kill-matrix stack-kills load load-purge migrate db-shell lock clean
+.PHONY: help run dev test build check planted-bugs bench bench-growth bench-tusd bench-audit bench-media bench-page pictures kill-matrix stack-kills load load-purge soak migrate db-shell lock clean
 
 help: ## List these words
 	@echo 'Holdfast: a browser recorder that does not lose anything.'
@@ -47,6 +47,15 @@ bench: ## A backlog in the client; small benchmarks beside the bare bucket; benc
 	@$(python) -m loadtest.bench
 	@AUDIT_PACKED=$(or $(AUDIT_PACKED),50000) AUDIT_OWN=$(or $(AUDIT_OWN),10000) $(python) -m loadtest.bench_audit
 
+bench-growth: ## Speed against the ledger's size and against connections; results, and their plots in docs/ (GROWTH_PART=)
+	@$(setup) test
+	@$(python) -m loadtest.growth
+
+bench-tusd: ## The same small and large chunks through Holdfast and through tusd, on one bucket
+	@sh scripts/build_tusd.sh
+	@$(setup) test page
+	@$(python) -m loadtest.beside_tusd
+
 bench-audit: ## Audit, verify, scrub and rebuild over a million chunks: time, memory, growth; then a purge (AUDIT_PACKED=, AUDIT_OWN=, AUDIT_PARTS=)
 	@$(setup) test
 	@$(python) -m loadtest.bench_audit
@@ -79,6 +88,10 @@ load: ## The assignment's load test on a fresh server, then the byte-level check
 load-purge: ## The load test, then 1 % of objects and rows purged, audited, sent again, audited, every byte checked (RATE=, DURATION=)
 	@$(setup) test page
 	@$(python) -m loadtest.purge
+
+soak: ## Ten minutes at 2,000/s: memory with its slope, latency by the minute, every byte counted (RATE=, MINUTES=)
+	@$(setup) test page
+	@$(python) -m loadtest.soak
 
 migrate: ## Bring the configured database's schema up to date
 	@$(setup) run

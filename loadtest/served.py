@@ -64,7 +64,7 @@ def serve(folder: Path, port: int, settings: Mapping[str, str] = MappingProxyTyp
         process = subprocess.Popen([holdfast, "serve"], env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:
             url = f"http://localhost:{port}"
-            _wait_until_ready(process, url, log)
+            wait_until_answers(process, f"{url}/api/health/ready", log)
             yield Served(process.pid, port, url, folder)
         finally:
             process.send_signal(signal.SIGTERM)
@@ -75,14 +75,15 @@ def serve(folder: Path, port: int, settings: Mapping[str, str] = MappingProxyTyp
                 process.wait()
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+def wait_until_answers(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    """Return when this address answers 200. Raises `LoadError` with the end of the log where it does not in time."""
     deadline_s = time.monotonic() + _READY_S_MAX
     last = "no answer yet"
     while time.monotonic() < deadline_s:
         if process.poll() is not None:
             raise LoadError(f"the server ended with status {process.returncode}:\n{_end_of(log)}")
         try:
-            with _DIRECT.open(f"{url}/api/health/ready", timeout=5) as answer:
+            with _DIRECT.open(url, timeout=5) as answer:
                 if answer.status == HTTPStatus.OK:
                     return
         except urllib.error.HTTPError as error:
