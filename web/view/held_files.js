@@ -10,9 +10,11 @@ export class HeldFiles {
   }
 
   // The recording's files, one a run or FILE_BYTES_MAX: {files, isSound, problem}. `onBytes(sum)` tells how far it is.
-  read({ recordingId, title, startedAtMs }, onBytes = () => {}) {
+  // Of one that goes on, what there was when the reading began: its end would run ahead of a slow device.
+  read({ recordingId, title, startedAtMs, isLive, chunksSealed }, onBytes = () => {}) {
+    const end = (isLive && chunksSealed) || Infinity;
     const reading = this.queue.then(() => new Promise((resolve) => {
-      this.reading = { recordingId, name: nameOf(title, startedAtMs), onBytes, resolve, groups: [], sum: 0, isSound: true };
+      this.reading = { recordingId, end, name: nameOf(title, startedAtMs), onBytes, resolve, groups: [], sum: 0, isSound: true };
       this.send({ type: "read-held", recordingId, chunkIndex: 0 });
     }));
     this.queue = reading;
@@ -33,7 +35,8 @@ export class HeldFiles {
     reading.sum += content.length;
     reading.isSound &&= isSound;
     reading.onBytes(reading.sum);
-    this.send({ type: "read-held", recordingId, chunkIndex: chunkIndex + 1 });
+    if (chunkIndex + 1 >= reading.end) this.#finish("");
+    else this.send({ type: "read-held", recordingId, chunkIndex: chunkIndex + 1 });
   }
 
   // The worker died: nothing more comes of what it was asked.

@@ -33,7 +33,7 @@ export class Player {
   async #playHeld(run, atS) {
     const { row, media } = this;
     this.part("words").textContent = texts.player.reading(bytes(0));
-    const { files, isSound, problem } = await this.heldFiles.read(row, (sum) => {
+    const { files, isSound, problem } = await this.heldFiles.read(this.findRow(row.recordingId) ?? row, (sum) => {
       this.part("words").textContent = texts.player.reading(bytes(sum));
     });
     if (this.media !== media) return; // closed meanwhile
