@@ -58,7 +58,7 @@ def build(root: Path, *, is_forced: bool = False) -> bool:
         page_wheels = {wheel.name: wheel for wheel in (wheels["msgspec"], client)}
         lock = freeze_lock(node, root, runtime, wheels["micropip"], page_wheels)
         say("taking the memory snapshot of a started Python")
-        memory = take_snapshot(node, runtime, page_wheels, lock, work / site.SNAPSHOT_NAME)
+        snapshot = take_snapshot(node, runtime, page_wheels, lock, work / "snapshot")
         say("laying out and compressing the files")
         lay_out_ops(fresh, web=root / "web", libraries=ops_libraries)
         files = site.lay_out(
@@ -68,7 +68,7 @@ def build(root: Path, *, is_forced: bool = False) -> bool:
             wheels=page_wheels,
             lock=lock,
             libraries=libraries,
-            snapshot=memory,
+            snapshot=snapshot,
         )
         manifest = site.write_manifest(fresh, files, _compress(fresh, files, node, root, work / "compressed"))
         say("proving it: booting the built files in Node and running the client in them")

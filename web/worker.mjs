@@ -22,66 +22,66 @@ async function start({ build, base, port }, say) {
   const kept = await new KeptBuild(build, base).open();
   await Promise.all(Object.keys(build.files).map((path) => kept.load(path, count)));
 
-  say(0.7, texts.loading.python, { isKept: kept.isWhole });
+  say(0.7, texts.loading.python);
   const [pyodide, from] = await boot(build, base, kept);
 
-  say(0.9, texts.loading.client, { from });
+  say(0.9, texts.loading.client, { from, isKept: await kept.whole() });
   await pyodide.pyimport("client_py.main").start(port);
 }
 
 // From the memory snapshot where it is kept already, which takes a fifth of the time. It is an optimisation: whatever
 // is wrong with it, Python is started as it is without one.
 async function boot(build, base, kept) {
-  const indexURL = new URL(build.runtime, base).href;
-  const packageBaseUrl = new URL(build.packages, base).href; // a relative one fails silently
+  // A relative address fails silently.
+  const [indexURL, packageBaseUrl] = [build.runtime, build.packages].map((path) => new URL(path, base).href);
   const options = { indexURL, packageBaseUrl, stdout: () => {} };
-  // Each of these takes a tenth of a second, the snapshot two: they come beside each other.
   import(`${indexURL}pyodide.asm.mjs`).catch(() => {}); // asked for again, and then missed
-  const snapshot = await kept.find(build.snapshot);
-  if (snapshot) {
-    const compiled = WebAssembly.compileStreaming(fetch(`${indexURL}pyodide.asm.wasm`));
-    compiled.catch(() => {}); // awaited where it is used
+  const { folder, link } = build.snapshot ?? {};
+  const find = (name) => kept.find(folder && folder + name);
+  const [memory, extension] = await Promise.all([find("python.memory"), find("extension.wasm")]);
+  if (memory && extension) {
+    // Each of these takes a tenth of a second: they come beside each other.
+    const parts = { memory: memory.arrayBuffer(), extension: compile(extension), link };
+    const start = async (loadPyodide) => {
+      const { loadFromMemory } = await import(new URL(`${folder}restore_snapshot.mjs`, base));
+      // The packages are in it.
+      return loadFromMemory(loadPyodide, { ...options, lockFileContents: { ...build.lock, packages: {} } }, parts);
+    };
     try {
-      return [await bootFromSnapshot(options, build.lock, snapshot.arrayBuffer(), compiled), "snapshot"];
+      return [await load(indexURL, start, SNAPSHOT_MS_MAX), "snapshot"];
     } catch (error) {
       console.warn("the memory snapshot could not be used:", error);
     }
   }
   const names = Object.keys(build.lock.packages);
-  const pyodide = await load({ ...options, lockFileContents: build.lock, packages: names }, BOOT_MS_MAX);
+  Object.assign(options, { lockFileContents: build.lock, packages: names });
+  const pyodide = await load(indexURL, (loadPyodide) => loadPyodide(options), BOOT_MS_MAX);
   // A package that fails to load does not reject; only this list tells.
   const absent = names.filter((name) => !(name in pyodide.loadedPackages));
   if (absent.length > 0) throw new Error(texts.failure.packages(absent));
   return [pyodide, "files"];
 }
 
-async function bootFromSnapshot(options, lock, snapshot, compiled) {
-  const lockFileContents = { ...lock, packages: {} }; // they are in it
-  const pyodide = await load({ ...options, lockFileContents, _loadSnapshot: snapshot }, SNAPSHOT_MS_MAX, compiled);
-  pyodide.pyimport("frozen_modules").modules.thaw("/frozen");
-  pyodide.pyimport("client_py.main");
-  return pyodide;
+function compile(response) {
+  const compiled = WebAssembly.compileStreaming(response);
+  compiled.catch(() => {}); // awaited where it is used
+  return compiled;
 }
 
-async function load(options, msMax, compiled = null) {
-  const { loadPyodide } = await import(`${options.indexURL}pyodide.mjs`);
+async function load(indexURL, start, msMax) {
+  const compiled = compile(fetch(`${indexURL}pyodide.asm.wasm`)); // while Pyodide's scripts are still on their way
+  const { loadPyodide } = await import(`${indexURL}pyodide.mjs`);
   return new Promise((resolve, reject) => {
     setTimeout(() => reject(new Error(texts.failure.slow(msMax / 1000))), msMax);
-    // Pyodide only logs a failed instantiation (no memory, wrong type) and then waits for ever.
     const instantiate = WebAssembly.instantiateStreaming;
-    WebAssembly.instantiateStreaming = (...parameters) => {
+    WebAssembly.instantiateStreaming = (response, imports) => {
       WebAssembly.instantiateStreaming = instantiate;
-      const instance = compiled ? instantiateCompiled(compiled, ...parameters) : instantiate.apply(WebAssembly, parameters);
-      instance.catch((error) => reject(new Error(texts.failure.wasm(error.message))));
-      return instance;
+      Promise.resolve(response).then(({ body }) => body.cancel()).catch(() => {}); // what Pyodide asked for itself
+      const begun = compiled.then(async (module) => ({ module, instance: await WebAssembly.instantiate(module, imports) }));
+      // Pyodide only logs a failure (no memory, wrong type) and then waits for ever.
+      begun.catch((error) => reject(new Error(texts.failure.wasm(error.message))));
+      return begun;
     };
-    loadPyodide(options).then(resolve, reject);
+    start(loadPyodide).then(resolve, reject);
   });
-}
-
-// What was compiled while other files were still on their way; the response that Pyodide asked for is not read.
-async function instantiateCompiled(compiled, response, imports) {
-  Promise.resolve(response).then(({ body }) => body.cancel()).catch(() => {});
-  const module = await compiled;
-  return { module, instance: await WebAssembly.instantiate(module, imports) };
 }

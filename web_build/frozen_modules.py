@@ -1,8 +1,7 @@
-"""The client's modules in a memory snapshot: compiled when the page is built, run at every start, no file read.
+"""The client's modules in a memory snapshot: imported when the page is built, so that a start imports nothing.
 
-This runs under Pyodide, twice: `freeze` in the process whose memory is taken, `thaw` in every page that
-starts from it. A snapshot holds Python's memory and neither files nor loaded extensions, so extensions
-are kept as bytes and loaded anew. What must differ from one start to the next is drawn anew.
+This runs under Pyodide: `freeze`, `install` and `forget` in the process whose memory is taken, `wake` in every
+page that starts from it. What is imported later (a snapshot holds no files) is there as compiled code.
 """
 
 import importlib.abc
@@ -37,14 +36,22 @@ class FrozenModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
                 elif path.endswith(".so"):
                     self._extensions[name] = path, archive.read(path)
 
-    def thaw(self, folder: str) -> None:
-        """Make the modules importable; `folder` takes the extensions' files. `random` is seeded anew."""
+    def install(self, folder: str) -> None:
+        """Make the modules importable; `folder` takes the extensions' files."""
         for path, content in self._extensions.values():
             target = Path(folder, path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
         self._folder = folder
         sys.meta_path.insert(0, self)
+
+    def forget(self) -> None:
+        """Drop what nobody will ask for again: the code of what is imported, the extensions' bytes."""
+        self._codes = {name: code for name, code in self._codes.items() if name not in sys.modules}
+        self._extensions.clear()
+
+    def wake(self) -> None:
+        """Draw anew what must differ from one start to the next."""
         random.seed()
 
     def find_spec(

@@ -43,15 +43,18 @@ for (const [name, source] of Object.entries(request.checks)) {
 const python = pyodide.runPython("import sys; sys.version.split()[0]");
 
 if (build.snapshot) {
-  const snapshot = readFileSync(join(request.site, build.snapshot));
-  const fromMemory = await loadPyodide({
+  const { loadFromMemory } = await import(join(request.site, build.snapshot.folder, "restore_snapshot.mjs"));
+  const options = {
     indexURL: join(request.site, build.runtime),
     lockFileContents: { ...build.lock, packages: {} },
     packageBaseUrl: join(request.site, build.packages),
-    _loadSnapshot: snapshot.buffer.slice(snapshot.byteOffset, snapshot.byteOffset + snapshot.length),
     stdout: () => {},
+  };
+  const fromMemory = await loadFromMemory(loadPyodide, options, {
+    memory: readFileSync(join(request.site, build.snapshot.folder, "python.memory")),
+    extension: WebAssembly.compile(readFileSync(join(request.site, build.snapshot.folder, "extension.wasm"))),
+    link: build.snapshot.link,
   });
-  fromMemory.pyimport("frozen_modules").modules.thaw("/frozen");
   for (const [name, source] of Object.entries(request.checks)) {
     try {
       await fromMemory.runPythonAsync(source, { filename: name });

@@ -8,7 +8,7 @@
                               the libraries that they import, in lib/
     assets/runtime-<hash>/    Pyodide
     assets/packages-<hash>/   the wheels of the frozen lock
-    assets/snapshot-<hash>/   the memory snapshot that a page starts from once it is kept
+    assets/snapshot-<hash>/   the memory snapshot that a page starts from once it is kept, with its loader
 
 A file under assets/ never changes its bytes, so it may be cached for ever. Larger ones have `.br` and
 `.gz` variants beside them.
@@ -27,12 +27,12 @@ import msgspec
 
 from web_build.pinned_files import sha256_of
 from web_build.refusal import BuildError
+from web_build.snapshot import EXTENSION_NAME, LOADER, MEMORY_NAME, Snapshot
 
 RUNTIME_FILES: Final = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
 ENTRY_SCRIPT: Final = "page.js"
 WORKER_SCRIPT: Final = "worker.mjs"
 SERVICE_WORKER: Final = "service_worker.js"
-SNAPSHOT_NAME: Final = "python.memory"
 _MARKER: Final = "<!-- build: the runtime's addresses and the scripts' digests are written here -->"
 _SERVICE_WORKER_MARKER: Final = (
     'const BUILD = null; // build: {name, files: digest by path, the index under ""} is written here'
@@ -91,7 +91,7 @@ def lay_out(
     wheels: Mapping[str, Path],
     lock: Mapping[str, Any],
     libraries: Mapping[str, Path],
-    snapshot: Path | None = None,
+    snapshot: Snapshot | None = None,
 ) -> list[Path]:
     """Fill the folder `site`, which holds the operator's page or nothing; return the paths in it, relative to it.
 
@@ -105,7 +105,8 @@ def lay_out(
     page = copy_folder(site, "page", sources)
     runtime_folder = copy_folder(site, "runtime", {name: runtime[name] for name in RUNTIME_FILES})
     packages = copy_folder(site, "packages", wheels)
-    memory = copy_folder(site, "snapshot", {SNAPSHOT_NAME: snapshot} if snapshot else {})
+    start = {MEMORY_NAME: snapshot.memory, EXTENSION_NAME: snapshot.extension, LOADER.name: LOADER} if snapshot else {}
+    memory = copy_folder(site, "snapshot", start)
     source = (web / "index.html").read_text()
     # Everything else that index.html will hold follows from the folders' names, which follow from their content.
     name = hashlib.sha256("\n".join([page, runtime_folder, packages, memory, source]).encode()).hexdigest()[:16]
@@ -117,7 +118,7 @@ def lay_out(
         "lock": lock,
         "files": _describe_for_boot(site, page, runtime_folder, packages),
         # Not among the files, because nothing waits for it.
-        "snapshot": f"{memory}/{SNAPSHOT_NAME}" if snapshot else None,
+        "snapshot": {"folder": f"{memory}/", "link": snapshot.link} if snapshot else None,
     }
     (site / "index.html").write_text(_write_index(source, site, page, sorted(sources), boot))
     (site / SERVICE_WORKER).write_text(_write_service_worker((web / SERVICE_WORKER).read_text(), site, boot))
@@ -204,7 +205,9 @@ def _write_service_worker(source: str, site: Path, boot: Mapping[str, Any]) -> s
         raise BuildError(
             f"web/{SERVICE_WORKER} has lost its line {_SERVICE_WORKER_MARKER}", next_step="put it back at its head"
         )
-    names = [*boot["files"], *filter(None, [boot["snapshot"]])]
+    folder = site / boot["snapshot"]["folder"] if boot["snapshot"] else None
+    memory = [path.relative_to(site).as_posix() for path in sorted(folder.iterdir())] if folder else []
+    names = [*boot["files"], *memory]
     files = {"": integrity_of(site / "index.html")} | {name: integrity_of(site / name) for name in names}
     build = json.dumps({"name": boot["name"], "files": files}, indent=2)
     return source.replace(_SERVICE_WORKER_MARKER, f"const BUILD = {build};")

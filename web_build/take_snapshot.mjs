@@ -1,26 +1,12 @@
-// Takes the memory snapshot that the page starts from: Python with every module of the standard library that the
-// client imports, and the client's own modules compiled (frozen_modules.py), all before any of them has run.
-// stdin: {runtime: folder, lock, packages: folder, wheels: [path], frozen: path, target: path};
-// the last line of stdout: {size, modules: how many of the standard library}.
+// Takes the memory snapshot that the page starts from: Python with the client imported, its extension msgspec included
+// (restore_snapshot.mjs puts that one back), and what is not imported compiled (frozen_modules.py).
+// stdin: {runtime: folder, lock, wheels: [path], frozen: path, memory: target path, extension: target path};
+// the last line of stdout: {memoryBase, tableBase, tableSize, symbols: {"GOT.mem" or "GOT.func": {name: number}}}.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const request = JSON.parse(readFileSync(0, "utf8"));
 const { loadPyodide } = await import(join(request.runtime, "pyodide.mjs"));
-const options = { indexURL: request.runtime, packageBaseUrl: request.packages, stdout: () => {} };
-
-const ordinary = await loadPyodide({
-  ...options, lockFileContents: request.lock, packages: Object.keys(request.lock.packages),
-});
-const imported = ordinary.runPython(`
-import sys
-
-import client_py.main
-import random, zipfile  # frozen_modules
-
-own = ("client_py", "protocol", "msgspec", "js", "pyodide_js", "__main__")
-[name for name in sys.modules if name.split(".")[0] not in own]
-`).toJs();
 
 // The same build gives the same bytes: no time, no chance and no path of this machine gets into the memory. Its hash
 // seed would be the same in every page anyway; `random` is seeded anew at each start.
@@ -31,33 +17,80 @@ Math.random = () => 0.5;
 crypto.getRandomValues = (array) => array.fill(1);
 process.argv[1] = "holdfast";
 
+let runtime; // Pyodide's own instance
+const { instantiate, Module, Instance } = WebAssembly;
+WebAssembly.instantiate = async (...parameters) => {
+  const started = await instantiate(...parameters);
+  if (started.instance?.exports.memory) runtime = started.instance;
+  return started;
+};
 const pyodide = await loadPyodide({
-  ...options,
+  indexURL: request.runtime, packageBaseUrl: request.runtime, stdout: () => {},
   env: { HOME: "/", PYTHONHASHSEED: "0" },
   lockFileContents: { info: request.lock.info, packages: {} }, _makeSnapshot: true,
 });
-pyodide.globals.set("imported", pyodide.toPy(imported));
+const heapSize = runtime.exports.memory.buffer.byteLength;
+
+// How Emscripten links the one extension. Before its functions there is room for those that a browser's own start adds.
+const table = runtime.exports.__indirect_function_table;
+table.grow(64);
+const extensions = [];
+WebAssembly.Module = function (bytes) {
+  const module = new Module(bytes);
+  extensions.push({ module, bytes });
+  return module;
+};
+WebAssembly.Instance = function (module, imports) {
+  const instance = new Instance(module, imports);
+  Object.assign(extensions.find((one) => one.module === module), { imports, instance, tableEnd: table.length });
+  return instance;
+};
+const set = WebAssembly.Table.prototype.set;
+const strangers = [];
+WebAssembly.Table.prototype.set = function (index, called) {
+  // Its initialiser has run and is never called again; anything else would be missing in a page.
+  if (called !== extensions.at(-1)?.instance?.exports.PyInit__core) strangers.push(index);
+  return set.call(this, index, called);
+};
+
 pyodide.globals.set("frozen_source", readFileSync(request.frozen, "utf8"));
 pyodide.FS.mkdirTree("/wheels");
 request.wheels.forEach((path, index) => pyodide.FS.writeFile(`/wheels/${index}.whl`, readFileSync(path)));
-const count = pyodide.runPython(`
-import gc, importlib, pathlib, random, sys, types
+pyodide.runPython(`
+import gc, pathlib, random, sys, types
 
-for name in imported:
-    importlib.import_module(name)
 frozen = types.ModuleType("frozen_modules")
 exec(compile(frozen_source, "frozen_modules.py", "exec"), frozen.__dict__)
 sys.modules[frozen.NAME] = frozen
 for wheel in sorted(pathlib.Path("/wheels").iterdir()):
     frozen.modules.freeze(wheel.read_bytes())
+frozen.modules.install("/frozen")
+import client_py.main
+
+frozen.modules.forget()
 random.seed(0)
-count = len(imported)
-for name in ("imported", "frozen_source", "frozen", "wheel", "name", "importlib", "pathlib", "random", "types"):
+for name in ("frozen_source", "frozen", "wheel", "client_py", "pathlib", "random", "types"):
     del globals()[name]
 gc.collect()
-count
 `);
+const refuse = (why) => {
+  throw new Error(`the memory snapshot cannot be taken: ${why}; see web_build/restore_snapshot.mjs`);
+};
+if (extensions.length !== 1) refuse(`one extension was expected, ${extensions.length} were loaded`);
+if (strangers.length) refuse(`functions were added at ${strangers} of the table`);
+if (runtime.exports.memory.buffer.byteLength !== heapSize) refuse(`Python needs more than its first ${heapSize} bytes`);
+const [{ module, bytes, imports, tableEnd }] = extensions;
+const { __memory_base: memoryBase, __table_base: tableBase } = imports.env;
+const symbols = { "GOT.mem": {}, "GOT.func": {} };
+for (const { module: from, name, kind } of Module.imports(module)) {
+  if (from in symbols) symbols[from][name] = imports[from][name].value;
+  else if (kind === "function" && imports[from][name] !== runtime.exports[name]) refuse(`${name} is none of Pyodide's`);
+}
+
 const snapshot = pyodide.makeMemorySnapshot();
-writeFileSync(request.target, snapshot);
-console.log(JSON.stringify({ size: snapshot.length, modules: count }));
+let end = snapshot.length; // memory begins as zeros
+while (snapshot[end - 1] === 0) end -= 1;
+writeFileSync(request.memory, snapshot.subarray(0, Math.ceil(end / 16) * 16));
+writeFileSync(request.extension, bytes);
+console.log(JSON.stringify({ memoryBase, tableBase, tableSize: tableEnd - tableBase, symbols }));
 process.exit(0);

@@ -11,6 +11,7 @@ from playwright.sync_api import Page
 from e2e.page.site_server import SiteServer
 from web_build import pinned_files
 from web_build import site as site_layout
+from web_build.snapshot import EXTENSION_NAME, MEMORY_NAME, Snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT_SITE = ROOT / "web" / "dist"
@@ -24,10 +25,8 @@ def read_build(site: Path) -> dict[str, Any]:
     return build
 
 
-def lay_out_again(
-    built_site: Path, folder: Path, *, worker_begins_with: str = "", snapshot: Path | None = None
-) -> Path:
-    """The same site with a line of the test at the head of the worker, or another snapshot, and digests to match."""
+def lay_out_again(built_site: Path, folder: Path, *, worker_begins_with: str = "", memory: Path | None = None) -> Path:
+    """The same site with a line of the test at the head of the worker, or another memory, and digests to match."""
     build = read_build(built_site)
     web = folder / "web"
     shutil.copytree(ROOT / "web", web, ignore=shutil.ignore_patterns("dist"))
@@ -37,6 +36,7 @@ def lay_out_again(
     wheels = {path.name: path for path in (built_site / build["packages"]).iterdir() if path.suffix == ".whl"}
     (folder / "site").mkdir()
     libraries = pinned_files.check_library_files(ROOT)
+    folder_of_memory = built_site / build["snapshot"]["folder"]
     site_layout.lay_out(
         folder / "site",
         web=web,
@@ -44,7 +44,11 @@ def lay_out_again(
         wheels=wheels,
         lock=build["lock"],
         libraries=libraries,
-        snapshot=snapshot or built_site / build["snapshot"],
+        snapshot=Snapshot(
+            memory=memory or folder_of_memory / MEMORY_NAME,
+            extension=folder_of_memory / EXTENSION_NAME,
+            link=build["snapshot"]["link"],
+        ),
     )
     return folder / "site"
 

@@ -55,6 +55,37 @@ def test_a_worker_that_dies_in_a_recording_costs_no_slice(page: Page, recorder: 
     assert set(recorder.rows) == {recording_id}
 
 
+def test_a_worker_that_runs_out_of_memory_is_replaced_and_costs_no_slice(page: Page, recorder: RecorderPage) -> None:
+    # Given a worker whose memory cannot grow any more, and a slice larger than all it has
+    page.add_init_script("""
+        const Native = MediaRecorder;
+        window.MediaRecorder = class extends Native {
+            constructor(...given) { super(...given); window.recorder = this; }
+        };
+    """)
+    recorder.open()
+    recording_id = recorder.record()
+    recorder.wait_for_count("slices-durable", 5)
+    page.workers[0].evaluate(
+        "() => { WebAssembly.Memory.prototype.grow = () => { throw new RangeError('out of memory'); }; }"
+    )
+    large = page.evaluate(
+        """() => {
+            const data = new Blob([new Uint8Array(48 << 20).fill(7)]);
+            window.recorder.ondataavailable({ data });
+            return Number(document.body.dataset.slicesCaptured);
+        }"""
+    )
+    # Then the next worker, which has memory again, is given it and everything after it
+    recorder.wait(lambda: recorder.count("slices-durable") > large + 5, "a new worker to save slices", 90)
+    assert [worker.evaluate("self.name") for worker in page.workers] == ["holdfast-2"]
+    recorder.stop()
+    shown = recorder.shown
+    assert shown["slices-durable"] == shown["slices-captured"]
+    assert int(shown["bytes-captured"]) > 48 << 20
+    assert recorder.rows.keys() == {recording_id}
+
+
 def test_pause_and_resume_are_shown_and_nothing_is_captured_in_between(page: Page, recorder: RecorderPage) -> None:
     recorder.open()
     recorder.record()

@@ -5,6 +5,9 @@ Time in the window is Playwright's clock, so that no test waits for a worker to 
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+
+from playwright.sync_api import Locator
 
 from e2e.page.puppet import RECORDING_ID, Puppet, a_row, a_view, numbers_of
 
@@ -96,7 +99,9 @@ def test_what_a_replaced_worker_still_says_is_not_heard(puppet: Puppet) -> None:
     puppet.wait(lambda: puppet.shown["slicesDurable"] == "1", "the new worker's word alone")
 
 
-def test_slices_held_past_the_bound_raise_an_alarm_and_recording_goes_on(open_puppet: Callable[..., Puppet]) -> None:
+def test_slices_held_past_the_bound_raise_an_alarm_are_offered_as_a_file_and_recording_goes_on(
+    open_puppet: Callable[..., Puppet],
+) -> None:
     puppet = open_puppet(
         before="""
         const Native = MediaRecorder;
@@ -107,14 +112,31 @@ def test_slices_held_past_the_bound_raise_an_alarm_and_recording_goes_on(open_pu
     )
     puppet.come_up()
     puppet.open_capture()
-    for held_mib, is_alarm in ((300, False), (300, True)):  # only their size is looked at here
-        puppet.page.evaluate("(size) => window.recorder.ondataavailable({ data: { size } })", held_mib << 20)
+    offer = puppet.page.locator("#keep-file")
+    give = """([text, size]) => {
+        const data = Object.defineProperty(new Blob([text]), "size", { value: size }); // as large as it says it is
+        window.recorder.ondataavailable({ data });
+    }"""
+    for text, is_alarm in (("first of the large ones,", False), ("second of the large ones.", True)):
+        puppet.page.evaluate(give, [text, 300 << 20])
         puppet.let_time_pass(1_000, beating=1)
         puppet.wait(partial(_is_alarm_of_memory, puppet, is_alarm), f"the alarm: {is_alarm}")
+        puppet.wait(partial(_is_shown, offer, is_alarm), f"the offer of a file: {is_alarm}")
+    # What only this tab holds can be had as a file, in order, while the recording goes on.
+    with puppet.page.expect_download() as download:
+        offer.click()
+    assert download.value.suggested_filename == f"holdfast-{RECORDING_ID}-run0.webm"
+    kept = Path(download.value.path()).read_bytes()
+    assert 0 < kept.index(b"first of the large ones,") < kept.index(b"second of the large ones.")
     captured = int(puppet.shown["slicesCaptured"])
     puppet.wait(lambda: int(puppet.shown["slicesCaptured"]) > captured + 2, "the recorder to go on")
     puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": captured})
     puppet.wait(lambda: puppet.words("alarm") == "", "the end of the alarm")
+    assert not offer.is_visible()
+
+
+def _is_shown(element: Locator, is_expected: bool) -> bool:
+    return element.is_visible() == is_expected
 
 
 def _is_alarm_of_memory(puppet: Puppet, is_expected: bool) -> bool:

@@ -7,6 +7,7 @@ from playwright.sync_api import Page
 
 from e2e.page.built_site import read_build
 from e2e.recorder_page import RecorderPage
+from web_build.snapshot import MEMORY_NAME
 
 # The kept snapshot is spoilt where it is kept, from a whole one put beside it.
 _SPOIL = """async ([build, path]) => {
@@ -43,7 +44,7 @@ def test_a_snapshot_that_cannot_be_used_costs_nothing_but_time(
 ) -> None:
     build = read_build(built_site)
     page.goto(f"{recorder.url}/build.json")  # a page of the origin that starts nothing
-    page.evaluate(_SPOIL.replace("SPOIL", spoil), [build["name"], build["snapshot"]])
+    page.evaluate(_SPOIL.replace("SPOIL", spoil), [build["name"], build["snapshot"]["folder"] + MEMORY_NAME])
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     recorder.open()

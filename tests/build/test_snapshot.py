@@ -13,7 +13,7 @@ from web_build import pinned_files
 from web_build.client_wheel import write_wheel
 from web_build.frozen_modules import FrozenModules
 from web_build.node_tool import find_node
-from web_build.snapshot import take_snapshot
+from web_build.snapshot import EXTENSION_NAME, MEMORY_NAME, take_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "web" / "dist"
@@ -28,9 +28,12 @@ def test_a_snapshot_taken_again_has_the_same_bytes_and_names_no_path_of_this_mac
     wheels = {name: folder / package["file_name"] for name, package in boot["lock"]["packages"].items()}
     runtime = pinned_files.check_runtime_files(ROOT)
     order = {name: wheels[name] for name in ("msgspec", "holdfast-client")}
-    again = take_snapshot(find_node(), runtime, order, boot["lock"], tmp_path / "again").read_bytes()
-    assert again == (SITE / boot["snapshot"]).read_bytes()
-    assert str(ROOT).encode() not in again
+    again = take_snapshot(find_node(), runtime, order, boot["lock"], tmp_path)
+    kept = SITE / boot["snapshot"]["folder"]
+    assert again.memory.read_bytes() == (kept / MEMORY_NAME).read_bytes()
+    assert again.extension.read_bytes() == (kept / EXTENSION_NAME).read_bytes()
+    assert again.link == boot["snapshot"]["link"]
+    assert str(ROOT).encode() not in again.memory.read_bytes()
 
 
 @pytest.fixture
@@ -39,6 +42,7 @@ def frozen(tmp_path: Path) -> FrozenModules:
     sources = {
         "frozen_sample/__init__.py": b"from frozen_sample.inner import answer",
         "frozen_sample/inner.py": b"answer = 42",
+        "frozen_sample/later.py": b"answer = 43",
     }
     frozen = FrozenModules()
     frozen.freeze(write_wheel(sources, "1", tmp_path).read_bytes())
@@ -46,22 +50,24 @@ def frozen(tmp_path: Path) -> FrozenModules:
 
 
 def test_frozen_modules_are_imported_without_their_wheel(frozen: FrozenModules, tmp_path: Path) -> None:
-    frozen.thaw(str(tmp_path / "extensions"))
+    frozen.install(str(tmp_path / "extensions"))
     try:
         import frozen_sample  # type: ignore[import-not-found]
 
         assert frozen_sample.answer == 42
         assert frozen_sample.inner.__spec__.origin == "frozen_sample/inner.py"
         assert frozen.find_spec("no_such_module") is None
+        frozen.forget()
+        assert frozen.find_spec("frozen_sample.inner") is None
+        assert frozen.find_spec("frozen_sample.later") is not None
     finally:
         sys.meta_path.remove(frozen)
 
 
-def test_random_is_seeded_anew_at_every_start(frozen: FrozenModules, tmp_path: Path) -> None:
+def test_random_is_seeded_anew_at_every_start(frozen: FrozenModules) -> None:
     drawn = []
     for _ in range(2):
         random.seed(0)  # the state in the snapshot
-        frozen.thaw(str(tmp_path))
-        sys.meta_path.remove(frozen)
+        frozen.wake()
         drawn.append(random.random())
     assert drawn[0] != drawn[1]

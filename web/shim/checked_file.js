@@ -21,6 +21,5 @@ export async function checkFile(url, path, { integrity }, count = () => {}) {
   const digest = await crypto.subtle.digest("SHA-256", await whole.arrayBuffer());
   const found = `sha256-${btoa(String.fromCharCode(...new Uint8Array(digest)))}`;
   if (found !== integrity) throw new Error(texts.failure.digest(path, integrity, found));
-  const headers = [...response.headers].filter(([name]) => !/^content-(encoding|length)$/.test(name));
-  return new Response(whole, { headers });
+  return new Response(whole, { headers: [...response.headers].filter(([name]) => !/^content-(encoding|length)$/.test(name)) });
 }

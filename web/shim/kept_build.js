@@ -4,7 +4,7 @@ import { checkFile } from "./checked_file.js";
 
 export class KeptBuild {
   constructor(build, base) {
-    Object.assign(this, { build, base });
+    Object.assign(this, { build, base, keeping: [] });
     this.isWhole = true; // until a file could not be kept
   }
 
@@ -23,12 +23,16 @@ export class KeptBuild {
     return (path && (await this.cache?.match(new URL(path, this.base), { ignoreVary: true }).catch(() => null))) ?? null;
   }
 
-  // Rejects only if the file cannot be had whole; one that cannot be kept is used all the same.
+  // Rejects only if the file cannot be had whole; one that cannot be kept is used all the same. Nobody who needs the
+  // file waits until it is written, `whole` does.
   async load(path, count = () => {}) {
     const expected = this.build.files[path];
     const url = new URL(path, this.base);
     if (this.names?.has(url.href)) return count(expected.size);
     const file = await checkFile(url, path, expected, count);
-    await this.cache?.put(url, file).catch(() => (this.isWhole = false));
+    this.keeping.push(this.cache?.put(url, file).catch(() => (this.isWhole = false)));
   }
+
+  // Whether all files that were loaded are kept now.
+  whole = () => Promise.all(this.keeping).then(() => this.isWhole);
 }

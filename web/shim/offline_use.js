@@ -12,7 +12,7 @@ export class OfflineUse {
   // onChange("ready" or "not-ready"); onNextBuild() when a newer page waits until the last tab of this one is closed.
   constructor(onChange, onNextBuild) {
     Object.assign(this, { onChange, onNextBuild });
-    this.isKept = null; // told by the worker before it starts Python
+    this.isKept = null; // told by the worker before it starts the client
   }
 
   // Not before the first recording could begin: installing takes what the start needs.
