@@ -40,8 +40,9 @@ def test_the_page_holds_no_package_that_is_only_needed_to_build_it(manifest: Bui
 
 def test_the_pages_shell_is_small_beside_the_runtime(manifest: BuildManifest) -> None:
     """What is fetched before and beside Python: the page, its styles, scripts, libraries and icons."""
-    shell = [file for file in manifest.files if not re.match(r"assets/(runtime|packages|ops)-|ops\.html", file.path)]
-    shell = [file for file in shell if not file.path.endswith(".memory")]
+    shell = [
+        file for file in manifest.files if not re.match(r"assets/(runtime|packages|snapshot|ops)-|ops\.html", file.path)
+    ]
     assert len(shell) > 20
     assert sum(min([file.size, *file.encodings.values()]) for file in shell) < SHELL_BYTES_MAX
 
