@@ -118,8 +118,8 @@ BUGS = (
     Bug(
         "queue bound ignored",
         "server/ingest/waiting.py",
-        "        if self.chunk_count >= self._chunks_max or self.byte_count + byte_count > self._bytes_max:\n",
-        "        if self.chunk_count > 1_000_000_000:\n",
+        "        return self.chunk_count >= self._chunks_max or self.byte_count + byte_count > self._bytes_max\n",
+        "        return self.chunk_count > 1_000_000_000\n",
         (_INGEST,),
     ),
 )
