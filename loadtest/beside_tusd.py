@@ -2,7 +2,7 @@
 
 tusd is the reference server of the tus protocol, built from its published source. It runs with its own S3 store on the
 bucket of the Holdfast server beside it, which flushes every write; uploads are created and sent in one request, and
-its slower safeguards are off (the digests of parts, metrics, hooks). Its answer promises what Holdfast's receipt
+the digests of parts and metrics are off, and it has no hooks. Its answer promises what Holdfast's receipt
 does: the bytes are in the bucket. It has no ledger to ask and checks no digest of the sender.
 
 Environment: HOLDFAST_PORT (3000).

@@ -49,12 +49,7 @@ def _read_commit() -> str:
 def read_cpu_s(root_pid: int) -> dict[str, float]:
     """Seconds of processor time so far, by component, of a server's process and everything it started."""
     spent: dict[str, float] = {}
-    try:
-        root = psutil.Process(root_pid)
-        processes = [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return spent
-    for process in processes:
+    for process in _list_processes(root_pid):
         try:
             times = process.cpu_times()
             component = _name_component(process.name())
@@ -101,12 +96,7 @@ def read_resident(root_pid: int) -> dict[str, int]:
     PostgreSQL's processes share most of their pages: there, each page is counted once, where the system tells.
     """
     resident: dict[str, int] = {}
-    try:
-        root = psutil.Process(root_pid)
-        processes = [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return resident
-    for process in processes:
+    for process in _list_processes(root_pid):
         try:
             component = _name_component(process.name())
             if component == "API" and "server.worker_process" not in process.cmdline():
@@ -116,6 +106,15 @@ def read_resident(root_pid: int) -> dict[str, int]:
             continue
         resident[component] = resident.get(component, 0) + size
     return resident
+
+
+def _list_processes(root_pid: int) -> list[psutil.Process]:
+    """A process and everything it started; none where it has ended."""
+    try:
+        root = psutil.Process(root_pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _read_share(process: psutil.Process) -> int:

@@ -42,15 +42,20 @@ class Outcome:
     @property
     def failures(self) -> list[str]:
         """What keeps this run from counting as held."""
-        found = []
-        if self.measured.dropped:
-            found.append(f"k6 dropped {self.measured.dropped:,} arrivals: the rate was not held")
-        if others := self.measured.run.other_statuses:
-            kinds = sorted(set(others.values()))
-            found.append(f"{len(others):,} answers were not 200: {', '.join(map(str, kinds))} (0: no answer)")
-        if not self.verdict.is_clean:
-            found.append("not every byte is accounted for")
-        return found
+        return list_failures(self.measured, self.verdict)
+
+
+def list_failures(measured: Measured, verdict: Verdict) -> list[str]:
+    """What keeps a run from counting as held, in words."""
+    found = []
+    if measured.dropped:
+        found.append(f"k6 dropped {measured.dropped:,} arrivals: the rate was not held")
+    if others := measured.run.other_statuses:
+        kinds = sorted(set(others.values()))
+        found.append(f"{len(others):,} answers were not 200: {', '.join(map(str, kinds))} (0: no answer)")
+    if not verdict.is_clean:
+        found.append("not every byte is accounted for")
+    return found
 
 
 def main() -> int:

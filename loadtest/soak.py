@@ -23,7 +23,7 @@ from typing import Final
 from loadtest.check_bytes import Verdict, describe
 from loadtest.k6_run import LoadError, Measured, run_k6
 from loadtest.machine import Resident, describe_machine, read_cpu_s, watch_resident
-from loadtest.run_load import RESULTS, audit_bytes
+from loadtest.run_load import RESULTS, audit_bytes, list_failures
 from loadtest.served import Served, serve
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -60,14 +60,7 @@ class Soak:
     @property
     def failures(self) -> list[str]:
         """What keeps this run from counting as held."""
-        found = []
-        if self.measured.dropped:
-            found.append(f"k6 dropped {self.measured.dropped:,} arrivals: the rate was not held")
-        if others := self.measured.run.other_statuses:
-            found.append(f"{len(others):,} answers were not 200")
-        if not self.verdict.is_clean:
-            found.append("not every byte is accounted for")
-        return found
+        return list_failures(self.measured, self.verdict)
 
 
 def slope_mb_per_min(samples: list[Resident], component: str, from_s: float = _WARM_UP_S) -> float:
