@@ -7,7 +7,7 @@ import pytest
 
 from server.audit.rebuild import RebuildReport, Step
 from server.commands.progress import ProgressLine, draw_bar
-from server.commands.rebuild_ledger import describe_progress
+from server.commands.rebuild_words import describe_progress
 
 
 class Terminal(io.StringIO):
