@@ -4,19 +4,19 @@ Frames go into HOLDFAST_SCREENSHOTS/story, FRAMES_PER_S for a second of the anim
 them; what is said in it stands on the page while it is filmed.
 """
 
-import os
-from pathlib import Path
-
+import pytest
 from playwright.sync_api import Page
 
+from e2e.looks import FOLDER as PICTURES
+from e2e.looks import hide_scroll_bars
 from e2e.machine import Machine, watch_until_saved
 from e2e.network_gate import drop_api
 from e2e.recorder_page import RecorderPage
 from e2e.service import Service
 from scripts.make_pictures import FRAMES_PER_S
 
-FOLDER = Path(os.environ.get("HOLDFAST_SCREENSHOTS", ".build/screenshots")) / "story"
-SIDE = {"width": 1100, "height": 1100}
+FOLDER = PICTURES / "story"
+SIDE = {"width": 940, "height": 940}  # little more than the page is wide, so that its words can be read
 KEPT = {"keep_verified_s": 3_600}
 # Above the page, and above its dialogs.
 _CAPTION = """
@@ -26,8 +26,8 @@ _CAPTION = """
         caption = document.createElement("div");
         Object.assign(caption, { id: "film-caption", popover: "manual" });
         Object.assign(caption.style, {
-            position: "fixed", inset: "auto 0 0 0", width: "100%", border: "0", padding: "18px 28px",
-            background: "#0f5c5c", color: "#ffffff", font: "600 27px system-ui, sans-serif", textAlign: "center",
+            position: "fixed", inset: "auto 0 0 0", width: "100%", border: "0", padding: "13px 24px",
+            background: "#0f5c5c", color: "#ffffff", font: "600 25px system-ui, sans-serif", textAlign: "center",
         });
         document.body.append(caption);
     }
@@ -38,7 +38,7 @@ _CAPTION = """
 """
 _DARK = """
 <body style="margin: 0; display: grid; place-items: center; min-height: 100vh; background: #101416; color: #e9eceb">
-<pre style="font-size: 34px">$ kill -9 chromium
+<pre style="font-size: 32px">$ kill -9 chromium
 Killed</pre>
 """
 
@@ -63,10 +63,11 @@ class Film:
 def new_tab(machine: Machine) -> RecorderPage:
     tab = machine.new_tab()
     tab.page.set_viewport_size(SIDE)  # type: ignore[arg-type]
-    tab.page.context.new_cdp_session(tab.page).send("Emulation.setScrollbarsHidden", {"hidden": True})
+    hide_scroll_bars(tab.page)
     return tab
 
 
+@pytest.mark.timeout(900)
 def test_the_story_is_filmed(service: Service, machine: Machine) -> None:
     film = Film()
     tab = new_tab(machine)

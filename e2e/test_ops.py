@@ -8,6 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from e2e.looks import take_pictures
 from e2e.machine import Machine, watch_until_saved
 from e2e.service import Service
 
@@ -16,6 +17,10 @@ AXE = Path(__file__).resolve().parents[1] / "node_modules" / "axe-core" / "axe.m
 _RUN_AXE = (
     "async () => (await axe.run()).violations.map((v) => [v.impact, v.id, v.nodes.map((n) => n.target).join(' ')])"
 )
+
+
+_ROOM_LEFT_BY_CHARTS = """() => Math.min(...[...document.querySelectorAll("#charts figure")].map(
+    (figure) => figure.clientWidth - figure.querySelector(".u-wrap").offsetWidth))"""
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +51,6 @@ def open_ops(machine: Machine, **viewport: int) -> Page:
     return page
 
 
-def save_picture(page: Page, name: str) -> None:
-    folder = os.environ.get("HOLDFAST_SCREENSHOTS")
-    if folder:
-        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
-
-
 def test_the_operator_sees_receipts_as_they_come_and_that_nothing_is_at_risk(
     service: Service, machine: Machine
 ) -> None:
@@ -65,15 +64,26 @@ def test_the_operator_sees_receipts_as_they_come_and_that_nothing_is_at_risk(
     assert len(checks) >= 4
     assert set(checks) == {"ok"}
     expect(page.locator("#charts figure")).to_have_count(4)
-    page.get_by_test_id("run-collect").click()
-    expect(page.get_by_test_id("last-collect")).to_contain_text("Ended", timeout=30_000)
-    save_picture(page, "ops")
+    # Also drawn anew, in the colours of the night, each chart keeps to its own room, and says what it is pointed at.
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(_ROOM_LEFT_BY_CHARTS) >= 0
+    page.locator("#charts .u-over").first.hover()
+    expect(page.locator("#charts figcaption").first).to_contain_text(" at ")
+    page.emulate_media(color_scheme="light")
+    for name in ("audit", "scrub", "collect"):
+        page.get_by_test_id(f"run-{name}").click()
+        expect(page.get_by_test_id(f"last-{name}")).to_contain_text("Ended", timeout=30_000)
+    take_pictures(page, "ops")
 
 
 def test_the_operator_sees_that_the_server_is_away_and_that_it_is_back(service: Service, machine: Machine) -> None:
     page = open_ops(machine)
     service.gate.away()
-    expect(page.locator("#verdict")).to_have_text("The server does not answer", timeout=30_000)
+    # What is still to be seen is no longer so, and says since when.
+    expect(page.locator("#verdict")).to_contain_text(
+        "The server does not answer. Below is how it was at", timeout=30_000
+    )
+    take_pictures(page, "ops-away")
     service.gate.back()
     expect(page.locator('[data-testid="ops"]')).to_have_attribute("data-state", "shown", timeout=30_000)
 
@@ -86,13 +96,16 @@ def test_the_page_is_whole_at_320_px_and_axe_finds_nothing_serious(
     page.locator('[data-testid="places"] button').first.click()
     expect(page.get_by_test_id("opened-chunk").locator("pre")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    # Nor is anything in a table beyond the edge.
+    assert page.evaluate(
+        "[...document.querySelectorAll('.scroll')].every((each) => each.scrollWidth <= each.clientWidth)"
+    )
     page.evaluate(AXE.read_text())
     schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
     for scheme in schemes:
         page.emulate_media(color_scheme=scheme)
         serious = [found for found in page.evaluate(_RUN_AXE) if found[0] in ("serious", "critical")]
         assert serious == [], scheme
-        save_picture(page, f"ops-phone-{scheme}")
 
 
 def test_where_a_chunk_lies_is_found_by_keys_alone_and_a_lost_object_shows_as_gone(
@@ -118,7 +131,7 @@ def test_where_a_chunk_lies_is_found_by_keys_alone_and_a_lost_object_shows_as_go
     shown: str = opened.locator("pre").inner_text()
     body = service.stores.read(wanted)
     assert "".join(line[6:53].replace(" ", "") for line in shown.splitlines()) == body[:256].hex()
-    save_picture(page, "ops-chunk")
+    take_pictures(page, "ops-chunk")
 
     # The same address, after somebody emptied the bucket behind our back
     service.stores.remove(wanted.key)
@@ -126,6 +139,7 @@ def test_where_a_chunk_lies_is_found_by_keys_alone_and_a_lost_object_shows_as_go
     row.locator("button").click()
     expect(page.get_by_test_id("object-gone")).to_be_visible()
     expect(page.locator("#verdict")).to_have_attribute("data-kind", "alarm", timeout=30_000)
+    take_pictures(page, "ops-gone")
 
 
 def test_the_operator_finds_a_lost_object_and_watches_it_heal(service: Service, machine: Machine) -> None:
@@ -148,7 +162,7 @@ def test_the_operator_finds_a_lost_object_and_watches_it_heal(service: Service, 
     expect(kinds).to_contain_text("asked for again")
     expect(page.get_by_test_id("last-audit")).to_contain_text("Objects missing")
     expect(page.locator("#verdict")).to_have_attribute("data-kind", "alarm")
-    save_picture(page, "ops-finding")
+    take_pictures(page, "ops-finding")
 
     # And it heals by itself, because the browser sends the bytes again
     tab.wait(lambda: service.stores.recording_state(recording_id) == "complete", "the recording to be whole again")

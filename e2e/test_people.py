@@ -1,23 +1,23 @@
 """What people do with the page, from their first click on: real server, real media, real Chromium."""
 
-import os
 from pathlib import Path
 
 from playwright.sync_api import Page
 
+from e2e.looks import settle, take_pictures
 from e2e.machine import Machine, watch_until_saved
 from e2e.network_gate import drop_api
-from e2e.recorder_page import RecorderPage
 from e2e.service import Service
 
-FOLDER = Path(os.environ.get("HOLDFAST_SCREENSHOTS", ".build/screenshots"))
+# The list at the head of what is seen.
+_TO_LIST = "() => document.getElementById('recordings-section').scrollIntoView()"
 KEPT = {"keep_verified_s": 3_600}
 
 
-def take_picture(tab: RecorderPage, name: str, *, is_full: bool = True) -> None:
-    """The page as it is now, for whoever looks at the run's pictures."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    tab.page.screenshot(path=FOLDER / f"{name}.png", full_page=is_full)
+def show_list(page: Page) -> None:
+    """Where a picture is taken of what is below the fold."""
+    page.evaluate(_TO_LIST)
+    settle(page)
 
 
 def played_s(page: Page) -> float:
@@ -35,7 +35,7 @@ def test_a_newcomer_records_and_watches_it_with_three_clicks(service: Service, m
     tab.wait_for_state("idle")
     tab.row(recording_id).get_by_test_id("play").click()
     tab.wait(lambda: played_s(page) > 0.5, "it to play")
-    take_picture(tab, "player", is_full=False)
+    take_pictures(tab.page, "player", is_full=False)
     page.get_by_test_id("close").click()
 
     # Whoever comes back later finds it whole: certified, with its length, and it can be sought in.
@@ -44,7 +44,7 @@ def test_a_newcomer_records_and_watches_it_with_three_clicks(service: Service, m
     tab.wait(lambda: tab.row(recording_id).locator(".row-peaks").count() == 1, "its waveform", limit_s=90)
     tab.row(recording_id).get_by_test_id("certificate").click()
     tab.wait(lambda: "Root of the digests" in tab.words, "the certificate")
-    take_picture(tab, "certificate", is_full=False)
+    take_pictures(tab.page, "certificate", is_full=False)
     page.keyboard.press("Escape")
     tab.row(recording_id).get_by_test_id("play").click()
     media = page.get_by_test_id("media")
@@ -63,7 +63,7 @@ def test_a_recording_is_watched_while_it_is_still_being_made(service: Service, m
     assert "Still being recorded" in tab.words
     captured = tab.count("slices-captured")
     tab.wait(lambda: tab.count("slices-durable") > captured + 10, "recording to go on")
-    take_picture(tab, "played-while-recording", is_full=False)
+    take_pictures(tab.page, "played-while-recording", is_full=False)
     tab.page.get_by_test_id("close").click()
     tab.stop()
     tab.wait_for_row(recording_id, "complete")
@@ -78,7 +78,6 @@ def test_a_deletion_is_undone_and_another_is_not(service: Service, machine: Mach
     tab.wait_for_row(recording_id, "complete")
     tab.delete(recording_id)
     tab.wait(lambda: recording_id not in tab.rows, "the row to go")
-    take_picture(tab, "undo", is_full=False)
     tab.page.get_by_test_id("undo").click()
     tab.wait_for_row(recording_id, "complete")
     assert service.stores.recording_state(recording_id) == "complete"
@@ -102,7 +101,7 @@ def test_a_full_disk_is_an_alarm_that_says_what_to_do_and_offers_a_file(service:
     tab.wait(lambda: alarm.is_visible() and "full" in alarm.inner_text(), "the alarm")
     tab.wait(lambda: "keep this tab open" in tab.page.get_by_test_id("verdict").inner_text(), "the words to wait")
     tab.wait(lambda: tab.page.locator("#keep-file").is_visible(), "the offer of a file")
-    take_picture(tab, "full-disk")
+    take_pictures(tab.page, "full-disk")
     # The file holds exactly what is in this tab's memory alone, so that nothing is lost whatever comes.
     with tab.page.expect_download() as download:
         tab.page.locator("#keep-file").click()
@@ -126,7 +125,7 @@ def test_the_laptop_is_closed_and_the_next_day_brings_everything_by_itself(servi
     service.gate.rule = drop_api
     first, take = machine.record(tab)
     watch_until_saved(tab, take, 10)
-    take_picture(tab, "recording-in-an-outage")
+    take_pictures(tab.page, "recording-in-an-outage")
     assert not tab.page.get_by_test_id("alarm").is_visible()
     tab.stop()
     second, take = machine.record(tab)
@@ -138,7 +137,7 @@ def test_the_laptop_is_closed_and_the_next_day_brings_everything_by_itself(servi
     tab = machine.open_tab(**KEPT)
     earlier = tab.page.get_by_test_id("earlier")
     tab.wait(lambda: earlier.is_visible() and "2 recordings from earlier" in earlier.inner_text(), "the words")
-    take_picture(tab, "recovering")
+    take_pictures(tab.page, "recovering")
     service.gate.back()
     for recording_id in (first, second):
         tab.wait_for_row(recording_id, "complete", limit_s=120)
@@ -162,7 +161,7 @@ def test_five_thousand_recordings_are_found_and_the_page_stays_light(service: Se
         page.get_by_test_id("filter-to").fill("2020-01-01")
         tab.wait(lambda: page.get_by_text("Lecture 1439", exact=True).count() == 1, "the newest of that day")
         page.get_by_test_id("filter-state").select_option(label="Not finished")
-        take_picture(tab, "search", is_full=False)
+        take_pictures(page, "search", is_full=False, settled=show_list)
         for _ in range(3):
             page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
             tab.wait(lambda: len(tab.rows) <= 200, "a document that stays small")

@@ -1,43 +1,23 @@
-"""The page in its states, as pictures for the README: into HOLDFAST_SCREENSHOTS (default .build/screenshots)."""
+"""The page in its states, as pictures, those of the README among them."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from e2e.chromium import REFUSED
+from e2e.looks import DESK, take_one
 from e2e.machine import Machine, watch_until_saved
-from e2e.recorder_page import RecorderPage
 from e2e.service import Service
-
-FOLDER = Path(os.environ.get("HOLDFAST_SCREENSHOTS", ".build/screenshots"))
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-# Without a wish for pictures one of each state is enough to know that it can be drawn.
-LOOKS = [("", "light", DESK)]
-if "HOLDFAST_SCREENSHOTS" in os.environ:
-    LOOKS += [("-dark", "dark", DESK), ("-phone", "light", PHONE), ("-phone-dark", "dark", PHONE)]
-
-
-def new_tab(machine: Machine) -> RecorderPage:
-    """Without scroll bars: else a picture of the whole page is as much narrower as one is wide, and is cut there."""
-    tab = machine.new_tab()
-    tab.page.context.new_cdp_session(tab.page).send("Emulation.setScrollbarsHidden", {"hidden": True})
-    return tab
 
 
 def test_the_page_can_be_seen_in_each_of_its_states(service: Service, start_machine: Callable[..., Machine]) -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    taken: list[str] = []
+    taken: list[Path] = []
     machine = start_machine(is_as_shipped=True)
-    tab = new_tab(machine)
+    tab = machine.new_tab()
 
     def take_picture(name: str) -> None:
-        for look, scheme, size in reversed(LOOKS):
-            tab.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            tab.page.set_viewport_size(size)  # type: ignore[arg-type]
-            tab.page.screenshot(path=FOLDER / f"{name}{look}.png", full_page=True)
-            taken.append(f"{name}{look}")
+        taken.extend(take_one(tab.page, name))
 
-    tab.page.set_viewport_size(DESK)  # type: ignore[arg-type]
+    tab.page.set_viewport_size(DESK)
     tab.visit(keep_verified_s=3_600)
     take_picture("loading")
     tab.wait_for_state("ready", "idle", limit_s=90)
@@ -97,10 +77,10 @@ def test_the_page_can_be_seen_in_each_of_its_states(service: Service, start_mach
     take_picture("list")
 
     refused = start_machine(flags=REFUSED)
-    tab = new_tab(refused).open()
+    tab = refused.open_tab()
     tab.page.get_by_test_id("record").click()
     tab.page.get_by_test_id("problem").wait_for(state="visible")
     tab.wait_for_state("ready", "idle")
     tab.wait(lambda: "recording" not in tab.rows.values(), "no row to be left of it")
     take_picture("permission-refused")
-    assert all((FOLDER / f"{name}.png").stat().st_size > 1_000 for name in taken)
+    assert all(path.stat().st_size > 1_000 for path in taken)

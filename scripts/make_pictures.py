@@ -28,7 +28,7 @@ def make_animation(frames: list[Path], target: Path) -> None:
     with av.open(str(target), "w", format="webp", options={"loop": "0"}) as output:
         stream: Any = output.add_stream("libwebp_anim", rate=FRAMES_PER_S)
         stream.width = stream.height = SIDE_PX
-        stream.pix_fmt, stream.time_base = "yuv420p", Fraction(1, FRAMES_PER_S)
+        stream.pix_fmt, stream.time_base = "bgra", Fraction(1, FRAMES_PER_S)
         stream.codec_context.options = {"quality": "70", "compression_level": "6"}
         for at, frame in enumerate(frames):
             picture = read_frame(frame)
@@ -41,7 +41,7 @@ def read_frame(path: Path) -> VideoFrame:
     """The square picture as large as the animation. Raises `OSError` where there is none."""
     with av.open(str(path), "r") as container:
         frame: Any = next(container.decode(video=0))
-    small: VideoFrame = frame.reformat(width=SIDE_PX, height=SIDE_PX, format="yuv420p", interpolation="LANCZOS")
+    small: VideoFrame = frame.reformat(width=SIDE_PX, height=SIDE_PX, format="bgra", interpolation="LANCZOS")
     return small
 
 

@@ -158,7 +158,7 @@ function refresh() {
     frame = null;
     const shown = combine(state, recorder);
     show(shown, state);
-    if (state.view) library.list.show(state.view.recordings, shown.liveId);
+    if (state.view) library.list.show(state.view.recordings, shown.liveId, shown.countdownS ? shown.recordingId : "");
     sources.show(shown, recorder.run);
     meter.follow(sources.stream);
   });

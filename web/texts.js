@@ -74,7 +74,7 @@ export const texts = {
     countdown: "Countdown",
     countdowns: (seconds) => (seconds ? `${seconds} seconds` : "None"),
     hour: (size) => `An hour takes about ${size} on this device.`,
-    anyDevice: "The browser's choice",
+    anyDevice: "Default",
     checkSound: "Check the sound",
     checkPicture: "Check picture and sound",
     checkEnd: "End the check",
@@ -100,6 +100,7 @@ export const texts = {
   },
   earlier: (n) => `${n === 1 ? "A recording" : `${n.toLocaleString()} recordings`} from earlier ${n === 1 ? "is" : "are"} being checked and uploaded. There is nothing you need to do.`,
   earlierCount: (done, all) => `${done.toLocaleString()} of ${chunks(all)}`,
+  server: { here: "Connected", away: "Server away", offline: "Offline" },
   offline: "No network. Recording goes on; what is saved on this device is uploaded when the network is back.",
   nextBuild: "A new version of Holdfast is here. To use it, close every tab of this page, then open it again; nothing that is saved is lost.",
   offlineUse: {
@@ -192,18 +193,20 @@ export const texts = {
     loading: "Asking the server…",
     failed: (why) => `The certificate cannot be shown now (${why}). Try again later.`,
     meaning: "The server has read every byte of this recording back from its storage and states that nothing is missing and nothing was changed.",
-    facts: ({ title, at, chunks: n, size, root }) => [
-      ["Recording", title], ["Certified", at], ["Contents", `${chunks(n)}, ${size}`], ["Root of the digests", root],
-    ],
-    download: "Download the certificate",
+    facts: ({ title, at, chunks: n, size }) => [["Recording", title], ["Certified", at], ["Contents", `${chunks(n)}, ${size}`]],
+    root: "Root of the digests",
   },
+  // As the server names a file; `at` is the day and the time.
+  fileName: (at) => `Recording ${at}`,
   help: {
+    pathHeading: "What the four steps mean",
     path: [
       ["Captured", "The browser has handed it over. For a moment it is only in this tab."],
       ["Saved on this device", "It is on this device's disk. From here on it survives a closed tab, a crash and an empty battery."],
       ["Uploaded", "The server has it, and has written down that it does."],
       ["Verified", "The server has read it back and found every byte right. Only then may it leave this device."],
     ],
+    keysHeading: "Keys",
     keysOn: "Use these keys",
     keys: [
       ["Alt + R", "Record"], ["Alt + P", "Pause and resume"], ["Alt + S", "Stop"], ["Esc", "Cancel the countdown"],
@@ -224,7 +227,7 @@ export function bytes(n) {
 }
 
 const seconds = (ms) => `${Math.floor(ms / 1_000)} s`;
-const oldest = (ms) => (ms < 1_000 ? "none waits for 1 s" : `the oldest waits ${seconds(ms)}`);
+const oldest = (ms) => (ms < 1_000 ? "none waits over 1 s" : `the oldest waits ${seconds(ms)}`);
 
 export function duration(ms) {
   const s = Math.floor(ms / 1000);

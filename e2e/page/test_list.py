@@ -241,6 +241,7 @@ def _says(puppet: Puppet, test_id: str, words: str) -> bool:
 
 def test_the_list_is_found_by_whoever_cannot_see_it(open_puppet: Callable[..., Puppet]) -> None:
     puppet = open_puppet()
+    puppet.page.set_viewport_size({"width": 320, "height": 100})  # it begins some screens further down
     puppet.come_up(recordings=[a_row(title="Here", state="saved")])
     puppet.wait(lambda: len(shown(puppet)) == 1, "the row")
     items = puppet.page.get_by_role("list", name="Recordings").get_by_role("listitem")

@@ -167,8 +167,9 @@ def test_a_countdown_comes_before_the_first_slice_and_can_be_called_off(open_pup
         return puppet.words("countdown") == words
 
     puppet.ask_to_capture()
-    puppet.tell(a_view(state="recording", current=a_row()))
+    puppet.tell(a_view(state="recording", current=a_row(), recordings=[a_row(isLive=True)]))
     puppet.wait(lambda: shows("3"), "the first number")
+    assert page.locator(".row").count() == 0, "what may never be recorded is no recording yet"
     puppet.wait(lambda: shows("2"), "the second")
     assert "Recording is about to begin" in puppet.words("verdict")
     assert puppet.words("stop") == ""
@@ -185,3 +186,4 @@ def test_a_countdown_comes_before_the_first_slice_and_can_be_called_off(open_pup
     assert puppet.heard("capture-started") == []
     page.clock.run_for(1_000)
     puppet.wait(lambda: shows("") and puppet.heard("capture-started"), "the recording")
+    puppet.wait(lambda: shows("") and page.locator(".row").count() == 1, "its row")

@@ -77,7 +77,7 @@ def test_the_path_tells_how_long_the_oldest_slice_has_waited_to_be_saved(puppet:
     assert "Wait: keep this tab open" in puppet.words("verdict")
     puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": len(puppet.heard("slice")) + 50})
     puppet.wait(lambda: "Safe so far" in puppet.words("verdict"), "the comfort after it")
-    assert "none waits for 1 s" in puppet.words("oldest-unsaved")
+    assert "none waits over 1 s" in puppet.words("oldest-unsaved")
 
 
 def test_the_level_says_that_sound_is_coming_in(puppet: Puppet) -> None:

@@ -64,6 +64,15 @@ def test_the_pages_first_words_are_those_that_are_ready_to_translate() -> None:
         assert dict(re.findall(pattern, index)) == translatable
 
 
+def test_no_word_of_the_page_stands_anywhere_but_where_it_can_be_translated() -> None:
+    words = re.compile(r"""["'`>]([A-Z][a-z]+(?:[ ,.][^"'`<>]*)?)["'`<]""")
+    keys = {"Escape"}
+    for path in scripts():
+        if path.name != "texts.js" and path.parent != WEB / "ops":
+            code = re.sub(r"(?m)(^|\s)//.*$", "", path.read_text())
+            assert set(words.findall(code)) <= keys, path
+
+
 def test_what_changes_by_itself_is_heard_too() -> None:
     """A screen reader is told by live regions: at once of a loss of protection, in its turn of everything else."""
     index = (WEB / "index.html").read_text()

@@ -54,7 +54,7 @@ export class AuditView {
   #show() {
     const kinds = Object.entries(this.counts);
     render(html`
-      ${kinds.length ? html`<dl class="facts" data-testid="finding-kinds">${kinds.map(([kind, count]) => html`
+      ${kinds.length ? html`<dl class="facts facts-long" data-testid="finding-kinds">${kinds.map(([kind, count]) => html`
         <dt><span class="mark" data-kind=${kind === "orphan" ? "wait" : "alarm"}>${count.toLocaleString()} ${kind}</span></dt>
         <dd>${nextSteps[kind] ?? ""}</dd>`)}</dl>` : html`<p class="mark">No unresolved findings.</p>`}
       <div class="actions">${PASSES.map(([name, label, what]) => html`
@@ -82,12 +82,12 @@ export class AuditView {
       <caption>The newest findings</caption>
       <thead><tr><th>Kind</th><th>Seen</th><th>Recording, chunks</th><th>Object</th><th>What to do</th></tr></thead>
       <tbody>${this.findings.map((finding) => html`<tr>
-        <td><span class="mark" data-kind=${finding.resolved_at ? "good" : "alarm"}>${finding.kind}${finding.resolved_at ? ", resolved" : ""}</span></td>
-        <td>${finding.seen_at ? inWords.time(finding.seen_at) : ""}</td>
-        <td>${finding.recording_id ? html`<a href="#recording=${finding.recording_id}&from=${finding.first_chunk_index ?? 0}"><code>${finding.recording_id}</code></a>` : "several"}
+        <td data-label="Kind"><span class="mark" data-kind=${finding.resolved_at ? "good" : "alarm"}>${finding.kind}${finding.resolved_at ? ", resolved" : ""}</span></td>
+        <td class="when" data-label="Seen">${finding.seen_at ? inWords.time(finding.seen_at) : ""}</td>
+        <td data-label="Recording">${finding.recording_id ? html`<a href="#recording=${finding.recording_id}&from=${finding.first_chunk_index ?? 0}"><code>${finding.recording_id}</code></a>` : "several"}
           <span class="soft">${range(finding)}</span></td>
-        <td><code>${finding.object_key ?? ""}</code></td>
-        <td>${finding.meaning ?? ""} ${finding.next_step ?? nextSteps[finding.kind]} <span class="soft">${finding.detail ?? ""}</span></td>
+        <td data-label="Object">${finding.object_key ? html`<code>${finding.object_key}</code>` : ""}</td>
+        <td data-label="What to do">${finding.meaning ?? ""} ${finding.next_step ?? nextSteps[finding.kind]} <span class="soft">${finding.detail ?? ""}</span></td>
       </tr>`)}</tbody></table></div>`;
   }
 }

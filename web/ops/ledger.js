@@ -88,14 +88,15 @@ export class LedgerView {
   }
 
   #recordings(recordings, nextCursor) {
+    if (!recordings.length) return html`<p class="soft">Nobody has recorded yet.</p>`;
     return html`<div class="scroll" tabindex="0"><table data-testid="ops-recordings">
       <caption>Recordings, newest first</caption>
       <thead><tr><th>Recording</th><th>State</th><th class="number">Chunks</th><th class="number">Size</th><th class="number">Wanted</th><th>Started</th></tr></thead>
       <tbody>${recordings.map((recording) => html`<tr>
-        <td><a href="#${address(recording.recording_id, 0)}"><code>${recording.recording_id}</code></a><span class="soft">${recording.title ?? ""}</span></td>
-        <td>${recording.state}</td><td class="number">${recording.chunk_count.toLocaleString()}</td>
-        <td class="number">${inWords.bytes(recording.byte_count)}</td><td class="number">${recording.wanted_count || ""}</td>
-        <td>${inWords.time(recording.started_at)}</td></tr>`)}</tbody></table></div>
+        <td data-label="Recording"><a href="#${address(recording.recording_id, 0)}"><code>${recording.recording_id}</code></a><span class="soft">${recording.title ?? ""}</span></td>
+        <td data-label="State">${recording.state}</td><td class="number" data-label="Chunks">${recording.chunk_count.toLocaleString()}</td>
+        <td class="number" data-label="Size">${inWords.bytes(recording.byte_count)}</td><td class="number" data-label="Wanted">${recording.wanted_count || ""}</td>
+        <td data-label="Started">${inWords.time(recording.started_at)}</td></tr>`)}</tbody></table></div>
       ${more(nextCursor, () => this.#listRecordings(nextCursor))}`;
   }
 
@@ -104,12 +105,12 @@ export class LedgerView {
       <caption>Where the chunks of ${id} lie</caption>
       <thead><tr><th class="number">Chunk</th><th class="number">Run</th><th>State</th><th class="number">Size</th><th>Object</th><th class="number">From byte</th><th>Read back</th></tr></thead>
       <tbody>${places.map((place) => html`<tr data-chunk=${place.chunk_index}>
-        <td class="number"><button class="linklike" @click=${() => this.#open(place)} aria-label="Chunk ${place.chunk_index}: object and bytes">${place.chunk_index}</button></td>
-        <td class="number">${place.run}</td>
-        <td><span class="mark" data-kind=${place.state === "stored" ? "good" : "alarm"}>${place.state}</span></td>
-        <td class="number">${inWords.bytes(place.size)}</td><td><code>${place.object_key}</code></td>
-        <td class="number">${place.object_offset.toLocaleString()}</td>
-        <td>${place.verified_at ? inWords.time(place.verified_at) : html`<span class="soft">not yet</span>`}</td></tr>`)}</tbody></table></div>
+        <td class="number" data-label="Chunk"><button class="linklike" @click=${() => this.#open(place)} aria-label="Chunk ${place.chunk_index}: object and bytes">${place.chunk_index}</button></td>
+        <td class="number" data-label="Run">${place.run}</td>
+        <td data-label="State"><span class="mark" data-kind=${place.state === "stored" ? "good" : "alarm"}>${place.state}</span></td>
+        <td class="number" data-label="Size">${inWords.bytes(place.size)}</td><td data-label="Object"><code>${place.object_key}</code></td>
+        <td class="number" data-label="From byte">${place.object_offset.toLocaleString()}</td>
+        <td data-label="Read back">${place.verified_at ? inWords.time(place.verified_at) : html`<span class="soft">not yet</span>`}</td></tr>`)}</tbody></table></div>
       ${more(nextCursor, () => this.#load(`/api/ops/recordings/${id}/places?limit=${ROWS}&cursor=${nextCursor}`))}`;
   }
 
@@ -117,7 +118,7 @@ export class LedgerView {
     const others = object?.chunks.filter((other) => other.recording_id !== place.recording_id || other.chunk_index !== place.chunk_index) ?? [];
     return html`<div class="detail" id="opened" tabindex="-1" data-testid="opened-chunk">
       <h3>Chunk ${place.chunk_index} of <code>${place.chunk_id ?? place.recording_id}</code></h3>
-      <dl class="facts">
+      <dl class="facts facts-long">
         <dt>SHA-256</dt><dd><code>${place.sha256}</code></dd>
         <dt>Acknowledged</dt><dd>${inWords.time(place.acknowledged_at)}</dd>
         <dt>Object</dt><dd><code>${place.object_key}</code>, ${place.size.toLocaleString()} bytes from ${place.object_offset.toLocaleString()}</dd>

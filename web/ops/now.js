@@ -26,7 +26,10 @@ export function showNow(overview, figures) {
   render(recordingsTemplate(overview), document.getElementById("recordings"));
 }
 
+let seenAt = ""; // when the server last said how it is
+
 export function showVerdict(overview, failure) {
+  if (overview) seenAt = new Date().toLocaleTimeString(undefined, { timeStyle: "medium" });
   const [kind, words] = judge(overview, failure);
   const verdict = document.getElementById("verdict");
   verdict.dataset.kind = kind;
@@ -35,7 +38,7 @@ export function showVerdict(overview, failure) {
 }
 
 function judge(overview, failure) {
-  if (failure) return ["alarm", failure.message];
+  if (failure) return ["alarm", seenAt ? `${failure.message}. Below is how it was at ${seenAt}` : failure.message];
   const ill = Object.entries(overview.checks).filter(([, said]) => said !== "ok");
   if (ill.length) return ["alarm", `${ill.map(([name]) => checks[name] ?? name).join(" and ")}: not as it should be`];
   const found = Object.values(overview.findings).reduce((total, count) => total + count, 0);

@@ -88,6 +88,6 @@ function verdict(page, view, recorder) {
 
 function server(page, view) {
   if (!view) return ["", ""];
-  if (!page.isOnline) return ["away", "Offline"];
-  return view.server ? ["away", "Server away"] : ["here", "Connected"];
+  if (!page.isOnline) return ["away", texts.server.offline];
+  return view.server ? ["away", texts.server.away] : ["here", texts.server.here];
 }

@@ -1,5 +1,6 @@
 // Reads what this device holds of a recording, chunk by chunk from the worker, into Blobs that the browser keeps on
 // disk: never more than one chunk is in this page's memory.
+import { texts } from "../texts.js";
 
 const FILE_BYTES_MAX = 2 * 1024 ** 3; // a longer recording becomes several files
 
@@ -59,7 +60,7 @@ export class HeldFiles {
 // As the server names a file, but by this device's clock; the browser makes the rest of it safe.
 function nameOf(title, startedAtMs) {
   const at = new Date(startedAtMs - new Date(startedAtMs).getTimezoneOffset() * 60_000).toISOString();
-  return title || `Recording ${at.slice(0, 16).replace("T", " ").replace(":", "-")}`;
+  return title || texts.fileName(at.slice(0, 16).replace("T", " ").replace(":", "-"));
 }
 
 export function saveFile(file) {

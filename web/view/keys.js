@@ -27,7 +27,9 @@ function showHelp(choice) {
   const dialog = element("help-dialog");
   const facts = (pairs, name) => pairs.map(([of, words]) => html`<dt>${name(of)}</dt><dd>${words}</dd>`);
   render(html`
+    <h3>${texts.help.pathHeading}</h3>
     <dl class="facts">${facts(texts.help.path, (step) => step)}</dl>
+    <h3>${texts.help.keysHeading}</h3>
     <label class="help-on"><input type="checkbox" data-testid="keys-on" .checked=${choice.hasKeys}
       @change=${({ target }) => keepChoice(Object.assign(choice, { hasKeys: target.checked }))}> ${texts.help.keysOn}</label>
     <dl class="keys">${facts(texts.help.keys, (key) => html`<kbd>${key}</kbd>`)}</dl>`, dialog.querySelector(".help-body"));

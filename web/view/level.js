@@ -3,7 +3,7 @@ import { texts } from "../texts.js";
 
 const FLOOR_DB = -60; // where the bar begins
 const HEARD_DB = -50; // above the noise of a quiet room
-const SHOW_MS = 60; // as often as an eye needs it
+const SHOW_MS = 60; // as often as an eye needs it, and less than the samples last: nothing between two looks is missed
 const FALL = 0.93; // what is left of a loud moment a step later: about half a second is seen of it
 const SILENCE_MS = 4_000; // nobody who tests a microphone is silent for so long
 
@@ -26,7 +26,7 @@ export class LevelMeter {
     if (!hasSound) return;
     this.context ??= new AudioContext();
     this.context.resume().catch(() => {});
-    this.analyser ??= new AnalyserNode(this.context, { fftSize: 1024 });
+    this.analyser ??= new AnalyserNode(this.context, { fftSize: 4096 });
     this.samples ??= new Float32Array(this.analyser.fftSize);
     this.source = this.context.createMediaStreamSource(stream);
     this.source.connect(this.analyser);

@@ -42,9 +42,10 @@ export class RecordingsView {
     if (this.isBegun) this.#watchEnd();
   }
 
-  show(recordings, liveId) {
-    if (recordings === this.recordings && liveId === this.liveId) return;
-    Object.assign(this, { recordings, liveId });
+  // `unbegunId`: it counts down, and may never be a recording.
+  show(recordings, liveId, unbegunId) {
+    if (recordings === this.recordings && liveId === this.liveId && unbegunId === this.unbegunId) return;
+    Object.assign(this, { recordings, liveId, unbegunId });
     if (!this.isBegun) {
       this.#watchEnd();
       if (this.sought.isAny) this.seek();
@@ -98,7 +99,7 @@ export class RecordingsView {
       else if (this.renamed.has(row.recordingId)) all[index] = { ...row, title: this.renamed.get(row.recordingId) };
     }
     this.rows = all
-      .filter((row) => !this.hidden.has(row.recordingId) && this.sought.has(row))
+      .filter((row) => !this.hidden.has(row.recordingId) && row.recordingId !== this.unbegunId && this.sought.has(row))
       .sort((a, b) => b.startedAtMs - a.startedAtMs || (a.recordingId < b.recordingId ? -1 : 1));
     this.#fit();
     this.blocks.forEach((block) => this.#fill(block));
@@ -133,7 +134,7 @@ export class RecordingsView {
     for (const { target, isIntersecting } of entries) {
       const block = this.blocks.find(({ element }) => element === target);
       if (!block) continue;
-      block.isNear = isIntersecting || target.contains(document.activeElement);
+      block.isNear = isIntersecting || block.index === 0 || target.contains(document.activeElement);
       this.#fill(block);
     }
   }
