@@ -32,6 +32,8 @@ _CAPTION = """
         document.body.append(caption);
     }
     caption.textContent = words;
+    // So low that the path of the bytes stands above the caption.
+    document.getElementById("preview")?.style.setProperty("max-height", "17rem");
     if (caption.matches(":popover-open")) caption.hidePopover();
     caption.showPopover();
 }

@@ -237,6 +237,22 @@ def test_keys_do_what_the_help_says_and_can_be_turned_off(puppet: Puppet) -> Non
     assert len(puppet.wait_to_hear("stop")) == 1
 
 
+@pytest.mark.parametrize("height", [900, 320])
+def test_what_a_dialog_says_is_hidden_by_nothing_and_its_buttons_are_always_seen(puppet: Puppet, height: int) -> None:
+    page = puppet.page
+    page.set_viewport_size({"width": 320, "height": height})
+    puppet.tell(a_view(recordings=[a_row(state="saved", play="device", chunksSealed=1)]))
+    puppet.wait(lambda: page.locator(".row").count() == 1, "the row")
+    page.get_by_test_id("play").click()
+    puppet.wait(lambda: puppet.words("player") != "", "the player")
+    box = "(each) => each.getBoundingClientRect().toJSON()"
+    buttons = page.locator("#player .dialog-buttons").evaluate(box)
+    assert buttons["bottom"] <= height
+    page.locator("#player").evaluate("(each) => each.scrollTo(0, each.scrollHeight)")
+    words, buttons = (page.locator(f"#player .{name}").evaluate(box) for name in ("player-words", "dialog-buttons"))
+    assert words["bottom"] <= buttons["top"]
+
+
 def test_everything_that_can_be_pressed_has_a_name(puppet: Puppet) -> None:
     puppet.tell(a_view(recordings=[a_row(state="complete")], bytesFreeable=1_000))
     puppet.wait(lambda: puppet.page.locator(".row").count() == 1, "the row")
