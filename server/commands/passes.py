@@ -9,8 +9,10 @@ from typing import Final, TypeVar
 
 from server.audit.collect import CollectTally
 from server.audit.jobs import Job
+from server.audit.scrubber import ScrubTally
 from server.audit.tally import Tally
 from server.audit.wiring import AuditParts
+from server.commands.progress import in_units
 from server.commands.stores import run_on_stores, with_audit_parts
 from server.settings import Settings
 
@@ -40,7 +42,7 @@ async def run_now(parts: AuditParts, job: Job, asked_at: datetime) -> None:
         nonlocal shown_at_s
         if time.monotonic() - shown_at_s >= _SHOWN_EVERY_S:
             shown_at_s = time.monotonic()
-            _say(f"{job.kind}: {_describe(tally)}")
+            _say(f"{job.kind}: {describe_progress(tally)}")
 
     is_said = False
     while not await parts.schedule.run_due(job, show):
@@ -53,9 +55,12 @@ async def run_now(parts: AuditParts, job: Job, asked_at: datetime) -> None:
         await asyncio.sleep(_ASKED_EVERY_S)
 
 
-def _describe(tally: Tally | CollectTally) -> str:
+def describe_progress(tally: Tally | CollectTally) -> str:
+    """One line, of what the pass counts."""
     if isinstance(tally, CollectTally):
         return f"{tally.deleted:,} deleted, {tally.examined:,} looked at, {tally.rewritten:,} rewritten"
+    if isinstance(tally, ScrubTally):
+        return f"{tally.objects:,} objects, {in_units(tally.bytes)} read, {tally.duration_s:.0f} s"
     return f"{tally.objects:,} objects, {tally.chunks:,} chunks, {tally.duration_s:.0f} s"
 
 

@@ -6,6 +6,9 @@ import sys
 import pytest
 
 from server.audit.rebuild import RebuildReport, Step
+from server.audit.scrubber import ScrubTally
+from server.audit.tally import Tally
+from server.commands import passes
 from server.commands.progress import ProgressLine, draw_bar
 from server.commands.rebuild_words import describe_progress
 
@@ -61,3 +64,12 @@ def test_in_a_log_it_comes_seldom_and_leaves_no_control_characters(monkeypatch: 
     line.show("half")  # too soon to be worth a line
     line.clear()
     assert log.getvalue() == ""
+
+
+def test_a_pass_says_what_it_counts_and_nothing_that_it_does_not() -> None:
+    assert (
+        passes.describe_progress(Tally(objects=1_200, chunks=40_000, duration_s=3))
+        == "1,200 objects, 40,000 chunks, 3 s"
+    )
+    scrubbed = ScrubTally(objects=1_200, bytes=3 * 1024 * 1024, duration_s=3)
+    assert passes.describe_progress(scrubbed) == "1,200 objects, 3.0 MiB read, 3 s"
