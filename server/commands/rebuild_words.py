@@ -1,6 +1,7 @@
 """`holdfast rebuild-ledger`: an empty database and the bucket give the ledger back (server/audit/rebuild.py)."""
 
 import argparse
+from typing import Final
 
 import msgspec
 
@@ -15,6 +16,9 @@ from server.storage.postgres_audit_ledger import PostgresAuditLedger
 from server.storage.postgres_collect_ledger import PostgresCollectLedger
 from server.storage.postgres_ledger import PostgresLedger
 from server.storage.postgres_rebuild_ledger import PostgresRebuildLedger
+
+# An object costs a call however small it is: about as long as so many of its bytes take. The small ones come first.
+_OBJECT_COSTS_BYTES: Final = 128 * 1024
 
 
 def run_rebuild(options: argparse.Namespace, settings: Settings) -> int:
@@ -48,11 +52,13 @@ def describe_progress(so_far: RebuildReport) -> str:
         return f"rebuild: {so_far.objects_total} objects listed"
     if so_far.step is Step.RECORDINGS:
         return f"rebuild: {so_far.recordings} recordings' documents"
+    done = so_far.bytes + so_far.objects * _OBJECT_COSTS_BYTES
+    total = so_far.bytes_total + so_far.objects_total * _OBJECT_COSTS_BYTES
+    left_s = max(0, total - done) * so_far.duration_s / done if done else 0.0
     rate = so_far.bytes / so_far.duration_s if so_far.duration_s else 0.0
-    left_s = (so_far.bytes_total - so_far.bytes) / rate if rate else 0.0
     return (
-        f"rebuild: {draw_bar(so_far.bytes, so_far.bytes_total)}  {so_far.objects}/{so_far.objects_total} objects, "
-        f"{so_far.chunks} chunks, {in_units(rate)}/s, about {max(0.0, left_s):.0f} s left"
+        f"rebuild: {draw_bar(done, total)}  {so_far.objects}/{so_far.objects_total} objects, "
+        f"{so_far.chunks} chunks, {in_units(rate)}/s, about {left_s:.0f} s left"
     )
 
 

@@ -48,6 +48,23 @@ def test_a_rebuild_says_how_far_it_is_and_how_long_it_takes() -> None:
     assert "10/40 objects, 5120 chunks, 512.0 KiB/s, about 6 s left" in line
 
 
+def test_small_objects_count_in_a_rebuild_though_packs_hold_nearly_all_bytes() -> None:
+    # 100,000 chunks of their own, which come first, and as many bytes in 977 packs as their calls are worth.
+    own, packs, pack_bytes = 100_000, 977, 13_416_000
+    so_far = RebuildReport(
+        step=Step.PACKS,
+        objects=own // 2,
+        objects_total=own + packs,
+        bytes=own // 2,
+        bytes_total=own + packs * pack_bytes,
+        chunks=own // 2,
+        duration_s=100.0,
+    )
+    line = describe_progress(so_far)
+    assert " 25 %" in line
+    assert line.endswith("about 302 s left")
+
+
 def test_on_a_terminal_the_line_is_drawn_over_and_in_the_end_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
