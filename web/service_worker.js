@@ -14,8 +14,8 @@ self.addEventListener("install", (event) => {
 self.addEventListener("activate", (event) => event.waitUntil(forgetOthers()));
 
 self.addEventListener("fetch", (event) => {
-  const { method, mode, url } = event.request;
-  if (method !== "GET" || !url.startsWith(SCOPE)) return;
+  const { method, mode, url, cache } = event.request;
+  if (method !== "GET" || !url.startsWith(SCOPE) || cache === "only-if-cached") return;
   const path = url.slice(SCOPE.length).split(/[?#]/, 1)[0];
   if (mode === "navigate" && (path === "" || path === "index.html")) {
     event.respondWith(answer(event.request, SCOPE));

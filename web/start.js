@@ -13,8 +13,7 @@ firstWorker?.catch(() => {}); // page.js hears of it
 async function begin() {
   // The worker reads the answer; only a window may ask.
   navigator.storage.persist().catch(() => {});
-  await holdBuild(build);
-  const kept = await new KeptBuild(build, document.baseURI).open();
+  const [kept] = await Promise.all([new KeptBuild(build, document.baseURI).open(), holdBuild(build)]);
   await kept.load(build.worker);
-  return openWorker(build, document.baseURI, 1);
+  return openWorker(build, document.baseURI, 1, kept.names);
 }

@@ -15,12 +15,13 @@ self.onmessage = ({ data }) => {
   });
 };
 
-async function start({ build, base, port }, say) {
-  const total = Object.values(build.files).reduce((sum, { size }) => sum + size, 0);
+async function start({ build, base, names, port }, say) {
+  const kept = await new KeptBuild(build, base).open(names);
+  const missing = Object.keys(build.files).filter((path) => !kept.has(path));
+  const total = missing.reduce((sum, path) => sum + build.files[path].size, 0);
   let loaded = 0;
   const count = (bytes) => say(0.7 * Math.min(1, (loaded += bytes) / total), texts.loading.files);
-  const kept = await new KeptBuild(build, base).open();
-  await Promise.all(Object.keys(build.files).map((path) => kept.load(path, count)));
+  await Promise.all(missing.map((path) => kept.load(path, count)));
 
   say(0.7, texts.loading.python);
   const [pyodide, from] = await boot(build, base, kept);
@@ -35,53 +36,57 @@ async function boot(build, base, kept) {
   // A relative address fails silently.
   const [indexURL, packageBaseUrl] = [build.runtime, build.packages].map((path) => new URL(path, base).href);
   const options = { indexURL, packageBaseUrl, stdout: () => {} };
-  import(`${indexURL}pyodide.asm.mjs`).catch(() => {}); // asked for again, and then missed
   const { folder, link } = build.snapshot ?? {};
-  const find = (name) => kept.find(folder && folder + name);
-  const [memory, extension] = await Promise.all([find("python.memory"), find("extension.wasm")]);
-  if (memory && extension) {
+  const [memory, extension] = [`${folder}python.memory`, `${folder}extension.wasm`];
+  if (kept.has(memory) && kept.has(extension)) {
     // Each of these takes a tenth of a second: they come beside each other.
-    const parts = { memory: memory.arrayBuffer(), extension: compile(extension), link };
-    const start = async (loadPyodide) => {
-      const { loadFromMemory } = await import(new URL(`${folder}restore_snapshot.mjs`, base));
-      // The packages are in it.
-      return loadFromMemory(loadPyodide, { ...options, lockFileContents: { ...build.lock, packages: {} } }, parts);
-    };
+    const parts = { memory: quietly(kept.find(memory).then((file) => file.arrayBuffer())), extension: compile(kept.find(extension)), link };
+    const loader = quietly(import(new URL(`${folder}restore_snapshot.mjs`, base)));
+    const lockFileContents = { ...build.lock, packages: {} }; // the packages are in the memory
+    const start = async (loadPyodide) => (await loader).loadFromMemory(loadPyodide, { ...options, lockFileContents }, parts);
     try {
-      return [await load(indexURL, start, SNAPSHOT_MS_MAX), "snapshot"];
+      return [await load(indexURL, fetchWithCode, start, SNAPSHOT_MS_MAX), "snapshot"];
     } catch (error) {
       console.warn("the memory snapshot could not be used:", error);
     }
   }
   const names = Object.keys(build.lock.packages);
-  Object.assign(options, { lockFileContents: build.lock, packages: names });
-  const pyodide = await load(indexURL, (loadPyodide) => loadPyodide(options), BOOT_MS_MAX);
+  const start = (loadPyodide) => loadPyodide({ ...options, lockFileContents: build.lock, packages: names });
+  const pyodide = await load(indexURL, fetch, start, BOOT_MS_MAX);
   // A package that fails to load does not reject; only this list tells.
   const absent = names.filter((name) => !(name in pyodide.loadedPackages));
   if (absent.length > 0) throw new Error(texts.failure.packages(absent));
   return [pyodide, "files"];
 }
 
-function compile(response) {
-  const compiled = WebAssembly.compileStreaming(response);
-  compiled.catch(() => {}); // awaited where it is used
-  return compiled;
+// The file as the first visit left it in the HTTP cache, because Chromium keeps there what it compiled of it.
+const fetchWithCode = (url) => fetch(url, { cache: "only-if-cached", mode: "same-origin" }).catch(() => fetch(url));
+
+const compile = (response) => quietly(WebAssembly.compileStreaming(response));
+
+// What is awaited only where it is used, and may have failed by then.
+function quietly(promise) {
+  promise.catch(() => {});
+  return promise;
 }
 
-async function load(indexURL, start, msMax) {
-  const compiled = compile(fetch(`${indexURL}pyodide.asm.wasm`)); // while Pyodide's scripts are still on their way
+// Pyodide asks for its files one after another: here they are all on their way before it does.
+async function load(indexURL, fetchWasm, start, msMax) {
+  const [wasmURL, libraryURL] = ["pyodide.asm.wasm", "python_stdlib.zip"].map((name) => indexURL + name);
+  const compiled = compile(fetchWasm(wasmURL));
+  const asked = { [wasmURL]: Promise.resolve(new Response()), [libraryURL]: quietly(fetch(libraryURL)) };
+  quietly(import(`${indexURL}pyodide.asm.mjs`));
   const { loadPyodide } = await import(`${indexURL}pyodide.mjs`);
+  const [ask, instantiate] = [self.fetch, WebAssembly.instantiateStreaming];
   return new Promise((resolve, reject) => {
     setTimeout(() => reject(new Error(texts.failure.slow(msMax / 1000))), msMax);
-    const instantiate = WebAssembly.instantiateStreaming;
-    WebAssembly.instantiateStreaming = (response, imports) => {
-      WebAssembly.instantiateStreaming = instantiate;
-      Promise.resolve(response).then(({ body }) => body.cancel()).catch(() => {}); // what Pyodide asked for itself
+    self.fetch = (url, init) => asked[url] ?? ask(url, init);
+    WebAssembly.instantiateStreaming = (_response, imports) => {
       const begun = compiled.then(async (module) => ({ module, instance: await WebAssembly.instantiate(module, imports) }));
       // Pyodide only logs a failure (no memory, wrong type) and then waits for ever.
       begun.catch((error) => reject(new Error(texts.failure.wasm(error.message))));
       return begun;
     };
     start(loadPyodide).then(resolve, reject);
-  });
+  }).finally(() => ([self.fetch, WebAssembly.instantiateStreaming] = [ask, instantiate]));
 }

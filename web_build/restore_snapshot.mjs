@@ -6,23 +6,31 @@ export async function loadFromMemory(loadPyodide, options, { memory, extension, 
   const createPyodideModule = async (settings) => {
     let runtime;
     const { instantiateWasm } = settings;
-    settings.instantiateWasm = (imports, take) => instantiateWasm(imports, (instance, module) => {
-      runtime = instance;
-      take(instance, module);
-    });
+    settings.instantiateWasm = (imports, take) => instantiateWasm(imports, (...made) => take(...([runtime] = made)));
     const { default: create } = await import(`${options.indexURL}pyodide.asm.mjs`);
     const [pyodide, bytes, library] = await Promise.all([create(settings), memory, extension]);
-    const { API } = settings;
-    const restore = API.restoreSnapshot;
+    const { API, API: { restoreSnapshot: restore } } = settings;
     API.restoreSnapshot = () => {
       linkExtension(library, runtime.exports, link); // writes its first state, which is overwritten by its last
-      return restore(new Uint8Array(bytes));
+      return restoreMemory(restore, pyodide.HEAPU8, new Uint8Array(bytes), link.runs);
     };
     return pyodide;
   };
   const pyodide = await loadPyodide({ ...options, createPyodideModule, _loadSnapshot: new Uint8Array(0) });
   pyodide.pyimport("frozen_modules").modules.wake();
   return pyodide;
+}
+
+// `runs` of the memory, with how many zeros lie before each. The first goes through Pyodide, to which its head belongs.
+function restoreMemory(restore, heap, kept, [[, first], ...runs]) {
+  const [, headSize] = new Uint32Array(kept.buffer, 0, 2);
+  let [from, to] = [first, first - headSize];
+  for (const [zeros, length] of runs) {
+    heap.fill(0, to, (to += zeros)).set(kept.subarray(from, (from += length)), to);
+    to += length;
+  }
+  if (from !== kept.length) throw new Error(`the memory has ${kept.length} bytes, expected ${from}`);
+  return restore(kept.subarray(0, first));
 }
 
 function linkExtension(library, exports, { memoryBase, tableBase, tableSize, symbols }) {

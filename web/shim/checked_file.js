@@ -2,10 +2,12 @@
 // would say neither how far it is nor what was wrong.
 import { texts } from "../texts.js";
 
-// The file as a response that may be kept: its headers (a worker's policy is among them) with its bytes decoded.
+// The file as the response that it came as (a worker's policy is among its headers): beside any other, such as one made
+// here of the same bytes, Chromium would keep no compiled code.
 export async function checkFile(url, path, { integrity }, count = () => {}) {
   const response = await fetch(url).catch((error) => Promise.reject(new Error(texts.failure.fetch(path, error.message))));
   if (!response.ok) throw new Error(texts.failure.fetch(path, `HTTP ${response.status}`));
+  const file = response.clone();
   const parts = [];
   try {
     for (const reader = response.body.getReader(); ;) {
@@ -17,9 +19,8 @@ export async function checkFile(url, path, { integrity }, count = () => {}) {
   } catch (error) {
     throw new Error(texts.failure.fetch(path, error.message));
   }
-  const whole = new Blob(parts);
-  const digest = await crypto.subtle.digest("SHA-256", await whole.arrayBuffer());
+  const digest = await crypto.subtle.digest("SHA-256", await new Blob(parts).arrayBuffer());
   const found = `sha256-${btoa(String.fromCharCode(...new Uint8Array(digest)))}`;
   if (found !== integrity) throw new Error(texts.failure.digest(path, integrity, found));
-  return new Response(whole, { headers: [...response.headers].filter(([name]) => !/^content-(encoding|length)$/.test(name)) });
+  return file;
 }

@@ -8,28 +8,31 @@ export class KeptBuild {
     this.isWhole = true; // until a file could not be kept
   }
 
-  async open() {
+  // `names` are the addresses that are kept for certain; without them they are looked up.
+  async open(names) {
     try {
       this.cache = await caches.open(`holdfast-${this.build.name}`); // absent in an old or a private browser
-      this.names = new Set((await this.cache.keys()).map(({ url }) => url));
+      this.names = names ?? new Set((await this.cache.keys()).map(({ url }) => url));
     } catch {
       this.isWhole = false;
     }
     return this;
   }
 
-  // A file that is kept already, as a response, or null.
+  has = (path) => Boolean(this.names?.has(new URL(path, this.base).href));
+
+  // A file that is kept already, as a response.
   async find(path) {
-    return (path && (await this.cache?.match(new URL(path, this.base), { ignoreVary: true }).catch(() => null))) ?? null;
+    const file = await this.cache.match(new URL(path, this.base), { ignoreVary: true });
+    return file ?? Promise.reject(new Error(`${path} is not kept any more`));
   }
 
   // Rejects only if the file cannot be had whole; one that cannot be kept is used all the same. Nobody who needs the
   // file waits until it is written, `whole` does.
-  async load(path, count = () => {}) {
-    const expected = this.build.files[path];
+  async load(path, count) {
+    if (this.has(path)) return;
     const url = new URL(path, this.base);
-    if (this.names?.has(url.href)) return count(expected.size);
-    const file = await checkFile(url, path, expected, count);
+    const file = await checkFile(url, path, this.build.files[path], count);
     this.keeping.push(this.cache?.put(url, file).catch(() => (this.isWhole = false)));
   }
 

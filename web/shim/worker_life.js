@@ -9,12 +9,13 @@ const TICK_MS = 1_000;
 const TICK_LATE_MS = 2_500; // the window itself was asleep: nobody's silence can be judged
 
 // A worker that loads the build, and this end of its port; what goes wrong before a WorkerLife listens is kept.
-export function openWorker(build, base, epoch) {
+// `names` are the addresses that are kept for certain (see KeptBuild), where they are known.
+export function openWorker(build, base, epoch, names) {
   const channel = new MessageChannel();
   const worker = new Worker(new URL(build.worker, base), { type: "module", name: `holdfast-${epoch}` });
   const opened = { worker, port: channel.port1, error: null };
   worker.onerror = (event) => (opened.error = event);
-  worker.postMessage({ build, base, port: channel.port2 }, [channel.port2]);
+  worker.postMessage({ build, base, names, port: channel.port2 }, [channel.port2]);
   return opened;
 }
 
