@@ -111,7 +111,7 @@ def run_cell(cell: Cell, machine: Machine, service: Service) -> Outcome:
         of_these_in_bucket=_slices_in(held, take, promised),
         in_bucket=_slices_in(held, take, take.contiguous),
         captured=take.contiguous,
-        loss_ms=loss_ms(position, end_of(held)) if is_cut and position is not None else None,
+        loss_ms=loss_ms(position, end_of(take.content), end_of(held)) if is_cut and position is not None else None,
     )
 
 
