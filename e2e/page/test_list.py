@@ -57,6 +57,18 @@ def test_local_recordings_and_the_servers_are_one_list_and_this_devices_word_cou
     puppet.wait(lambda: shown(puppet) == ["Talk 1", "Talk 2"], "the row to go")
 
 
+def test_a_still_that_does_not_come_leaves_no_broken_picture_and_is_asked_for_again(puppet: Puppet) -> None:
+    puppet.wait_to_hear("list-more")
+    puppet.tell(listed(listed_row(1, hasPoster=True, mimeType="video/webm")))
+    still = row(puppet, 1).locator(".row-poster")
+    puppet.wait(lambda: "is-missing" in (still.get_attribute("class") or ""), "the still to be missed")
+    assert not still.is_visible()
+    picture = b'<svg xmlns="http://www.w3.org/2000/svg" width="4" height="3"/>'
+    puppet.page.route("**/poster", lambda route: route.fulfill(body=picture, content_type="image/svg+xml"))
+    puppet.let_time_pass(15_000)
+    puppet.wait(still.is_visible, "the still")
+
+
 def test_thousands_of_recordings_are_loaded_as_one_scrolls_and_the_document_stays_small(puppet: Puppet) -> None:
     puppet.page.set_viewport_size({"width": 1000, "height": 800})
     total = 5_000

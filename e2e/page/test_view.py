@@ -266,6 +266,20 @@ def test_everything_that_can_be_pressed_has_a_name(puppet: Puppet) -> None:
     assert nameless == []
 
 
+def test_the_words_of_the_buttons_stay_whole_on_a_narrow_phone(puppet: Puppet) -> None:
+    puppet.page.set_viewport_size({"width": 320, "height": 640})
+    puppet.open_capture()
+    puppet.tell({"type": "capture-pause"})
+    resume = puppet.page.get_by_role("button", name="Resume")
+    puppet.wait(resume.is_visible, "the buttons of a pause")
+    lines = """(button) => {
+        const words = document.createRange();
+        words.selectNodeContents(button);
+        return words.getClientRects().length;
+    }"""
+    assert resume.evaluate(lines) == 1
+
+
 @pytest.mark.parametrize("width", [320, 390, 1280])
 def test_nothing_is_cut_off_at_any_width(open_puppet: Callable[..., Puppet], width: int) -> None:
     puppet = open_puppet()

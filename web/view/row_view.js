@@ -3,6 +3,7 @@ import { html, nothing } from "../lib/lit-html/lit-html.js";
 import { duration, texts } from "../texts.js";
 import { peaksOf } from "./peaks.js";
 
+const POSTER_AGAIN_MS = 10_000;
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 export const whenOf = (row) => when.format(row.startedAtMs);
 export const titleOf = (row) => row.title || whenOf(row);
@@ -45,9 +46,18 @@ export function rowTemplate(row, { position, total, isElsewhere, isEdited, act, 
 
 export const picture = (name) => html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><use href=${`#icon-${name}`}></use></svg>`;
 
+// The server is away: no broken picture meanwhile, and asked for again.
+function missPoster({ target }) {
+  target.classList.add("is-missing");
+  setTimeout(() => target.isConnected && target.setAttribute("src", target.getAttribute("src")), POSTER_AGAIN_MS);
+}
+
 // A still, the shape of the sound, or what kind of recording it is.
 function preview(row, act) {
-  if (row.hasPoster) return html`<img class="row-poster" src=${`/api/recordings/${row.recordingId}/poster`} alt="" loading="lazy">`;
+  if (row.hasPoster) {
+    return html`<img class="row-poster" src=${`/api/recordings/${row.recordingId}/poster`} alt="" loading="lazy"
+      @error=${missPoster} @load=${({ target }) => target.classList.remove("is-missing")}>`;
+  }
   const shape = row.hasPeaks ? peaksOf(row.recordingId, () => act("refresh", row)) : "";
   if (shape) return html`<svg class="row-peaks" viewBox="0 0 100 40" preserveAspectRatio="none" aria-hidden="true"><path d=${shape}></path></svg>`;
   return row.play ? nothing : picture(row.mimeType?.startsWith("video") ? "camera" : "microphone");
