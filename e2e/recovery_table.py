@@ -1,5 +1,6 @@
 """The client's table in docs/RECOVERY.md, generated from a run of the whole kill matrix."""
 
+import os
 import re
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def table_of(outcomes: list[Outcome]) -> str:
         "",
         f"{len(outcomes)} cells; in {len(measured)} a running recording was cut off, and lost"
         f" {max(0.0, measured[0]):.0f} to {measured[-1]:.0f} ms of sound, in the middle"
-        f" {max(0.0, measured[len(measured) // 2]):.0f} ms.",
+        f" {max(0.0, measured[len(measured) // 2]):.0f} ms."
+        f" Load of the machine towards the end: {os.getloadavg()[2]:.1f} on {len(os.sched_getaffinity(0))} cores.",
     ]
     return "\n".join(lines)
 
