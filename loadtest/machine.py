@@ -28,19 +28,19 @@ def describe_machine() -> list[str]:
         f"system: {platform.system()} {platform.release()}, Python {platform.python_version()}, k6 {k6}",
         "packages: " + ", ".join(f"{name} {version(name)}" for name in packages),
         f"commit: {_read_commit()}; load of the machine over the last minute: {os.getloadavg()[0]:.1f}",
-        f"speed of a core now: {time_loop_s() * 1000:.0f} ms for a million turns of a Python loop",
+        f"speed of a core now: {describe_core()}",
     ]
 
 
-def time_loop_s() -> float:
-    """Seconds of processor time that a million turns of a plain loop take, the best of five.
-
-    The same machine is at times several times slower, as its neighbours leave it: figures compare by this.
-    """
-    return min(_time_loop_once_s() for _ in range(5))
+def describe_core() -> str:
+    """How long a plain loop takes: on a shared machine several times as long in one hour as in the next."""
+    best, *_, worst = took_s = sorted(_time_loop_once_s() for _ in range(9))
+    middle = took_s[len(took_s) // 2]
+    return f"{middle * 1000:.0f} ms ({best * 1000:.0f} to {worst * 1000:.0f}) for a million turns of a Python loop"
 
 
 def _time_loop_once_s() -> float:
+    """Of processor time."""
     began_s = time.process_time()
     total = 0
     for turn in range(1_000_000):
