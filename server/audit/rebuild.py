@@ -85,7 +85,7 @@ class RebuildReport(Struct, kw_only=True):
     duration_s: float = 0.0
 
     @property
-    def has_harm(self) -> bool:
+    def is_harmed(self) -> bool:
         """Whether somebody should look."""
         return bool(self.disputed or self.damaged or self.unreadable or self.unregistered)
 

@@ -5,7 +5,6 @@ are lost, damaged or disputed, as far as is known.
 """
 
 import argparse
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -17,7 +16,7 @@ from protocol.states import FindingKind
 from server.audit.explanations import explain
 from server.audit.jobs import AUDIT, SCRUB, read_audit_report, read_scrub_report
 from server.audit.wiring import AuditParts
-from server.commands.outcome import EXIT_FAILED, EXIT_OK, report_outcome
+from server.commands.outcome import report_outcome, show_report
 from server.commands.passes import run_now, run_on_parts
 from server.settings import Settings
 from server.storage.audit_ledger import FindingFilter, StoredFinding
@@ -33,7 +32,7 @@ def run_audit(options: argparse.Namespace, settings: Settings) -> int:
         await run_now(parts, parts.audit_job, asked_at)
         return read_audit_report(await parts.audit_ledger.read_pass(AUDIT))
 
-    return _show_report(options, settings, run)
+    return show_report(lambda: run_on_parts(settings, run), _describe, is_json=options.json)
 
 
 def run_scrub(options: argparse.Namespace, settings: Settings) -> int:
@@ -46,7 +45,7 @@ def run_scrub(options: argparse.Namespace, settings: Settings) -> int:
         await run_now(parts, replace(parts.scrub_job, bytes_per_s=options.rate), asked_at)
         return read_scrub_report(await parts.audit_ledger.read_pass(SCRUB))
 
-    return _show_report(options, settings, run)
+    return show_report(lambda: run_on_parts(settings, run), _describe, is_json=options.json)
 
 
 def list_findings(options: argparse.Namespace, settings: Settings) -> int:
@@ -73,22 +72,11 @@ def list_findings(options: argparse.Namespace, settings: Settings) -> int:
     return report_outcome(show)
 
 
-def _show_report(
-    options: argparse.Namespace,
-    settings: Settings,
-    run: Callable[[AuditParts], Awaitable[AuditReport | ScrubReport]],
-) -> int:
-    def run_and_show() -> int:
-        report = run_on_parts(settings, run)
-        if options.json:
-            print(msgspec.json.encode(report).decode())
-        else:
-            for name, value in msgspec.structs.asdict(report).items():
-                print(f"{name:<14} {_show(value)}")
-            print("harm was found; `holdfast findings` lists it" if report.is_harmed else "no harm was found")
-        return EXIT_FAILED if report.is_harmed else EXIT_OK
-
-    return report_outcome(run_and_show)
+def _describe(report: AuditReport | ScrubReport) -> str:
+    lines = [f"{name:<14} {_show(value)}" for name, value in msgspec.structs.asdict(report).items()]
+    return "\n".join(
+        [*lines, "harm was found; `holdfast findings` lists it" if report.is_harmed else "no harm was found"]
+    )
 
 
 def _show(value: object) -> str:

@@ -3,12 +3,10 @@
 import argparse
 from dataclasses import replace
 
-import msgspec
-
 from protocol.operations import CollectReport
 from server.audit.jobs import COLLECT, read_collect_report
 from server.audit.wiring import AuditParts
-from server.commands.outcome import EXIT_FAILED, EXIT_OK, report_outcome
+from server.commands.outcome import show_report
 from server.commands.passes import run_now, run_on_parts
 from server.commands.progress import in_units
 from server.settings import Settings
@@ -22,12 +20,7 @@ def run_collect(options: argparse.Namespace, settings: Settings) -> int:
         await run_now(parts, job, await parts.schedule.ask(COLLECT))
         return read_collect_report(await parts.audit_ledger.read_pass(COLLECT))
 
-    def run() -> int:
-        done = run_on_parts(settings, act)
-        print(msgspec.json.encode(done).decode() if options.json else describe(done))
-        return EXIT_FAILED if done.is_harmed else EXIT_OK
-
-    return report_outcome(run)
+    return show_report(lambda: run_on_parts(settings, act), describe, is_json=options.json)
 
 
 def describe(done: CollectReport) -> str:

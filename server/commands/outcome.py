@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol, TypeVar
+
+import msgspec
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -30,6 +32,28 @@ def report_outcome(run: Callable[[], int | None]) -> int:
     except BlobStoreError as error:
         complain(f"the bucket: {error}. Check HOLDFAST_S3_* and the S3 service")
     return EXIT_FAILED
+
+
+class Report(Protocol):
+    """What a pass or a rebuild ends with."""
+
+    @property
+    def is_harmed(self) -> bool:
+        """Whether somebody should look at it: exit code 1."""
+
+
+R = TypeVar("R", bound=Report)
+
+
+def show_report(make: Callable[[], R], describe: Callable[[R], str], *, is_json: bool) -> int:
+    """Print what `make` answers, for a program or in the words of `describe`; the exit code."""
+
+    def run() -> int:
+        report = make()
+        print(msgspec.json.encode(report).decode() if is_json else describe(report))
+        return EXIT_FAILED if report.is_harmed else EXIT_OK
+
+    return report_outcome(run)
 
 
 def complain(message: str) -> None:

@@ -3,11 +3,9 @@
 import argparse
 from typing import Final
 
-import msgspec
-
 from server.audit.rebuild import RebuildReport, Step
 from server.audit.rebuild_parts import build_rebuilder
-from server.commands.outcome import EXIT_FAILED, EXIT_OK, report_outcome
+from server.commands.outcome import show_report
 from server.commands.progress import ProgressLine, draw_bar, in_units
 from server.commands.stores import with_stores
 from server.settings import Settings
@@ -37,13 +35,12 @@ def run_rebuild(options: argparse.Namespace, settings: Settings) -> int:
         )
         return await rebuilder.rebuild(merges=options.merge)
 
-    def run() -> int:
+    def run() -> RebuildReport:
         done = with_stores(settings, act)
         line.clear()
-        print(msgspec.json.encode(done).decode() if options.json else describe(done))
-        return EXIT_FAILED if done.has_harm else EXIT_OK
+        return done
 
-    return report_outcome(run)
+    return show_report(run, describe, is_json=options.json)
 
 
 def describe_progress(so_far: RebuildReport) -> str:

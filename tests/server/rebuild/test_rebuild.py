@@ -18,7 +18,7 @@ async def test_i8_the_ledger_comes_back_from_the_bucket_alone(burnt: Burnt) -> N
     await furnish(burnt.before)
     report = await burnt.rebuild()
     await burnt.check_equal()
-    assert (report.chunks, report.deleted, report.disputed, report.has_harm) == (7, 2, 0, False)
+    assert (report.chunks, report.deleted, report.disputed, report.is_harmed) == (7, 2, 0, False)
     assert (await compare_installation(burnt.after.ledger, burnt.after.store)).is_matched
 
 
@@ -80,7 +80,7 @@ async def test_of_two_unvoided_contents_without_a_certificate_neither_wins(burnt
         await burnt.before.put_own((recording_id, 0), version)
     await burnt.before.put_own((recording_id, 0), version=newer)  # a second copy of one of them decides nothing
     report = await burnt.rebuild()
-    assert (report.disputed, report.has_harm) == (1, True)
+    assert (report.disputed, report.is_harmed) == (1, True)
     assert (await burnt.after.row((recording_id, 0))).state is ChunkState.DISPUTED
     # Both copies are kept, whatever collect does, and the finding is there
     for _ in range(3):
