@@ -3,24 +3,25 @@
 import { texts } from "../texts.js";
 
 // The file as the response that it came as (a worker's policy is among its headers): beside any other, such as one made
-// here of the same bytes, Chromium would keep no compiled code.
+// here of the same bytes, Chromium would keep no compiled code. One that came spoiled lies in the HTTP cache for a year:
+// it is asked for once more, past the cache, which then holds what came.
 export async function checkFile(url, path, { integrity }, count = () => {}) {
-  const response = await fetch(url).catch((error) => Promise.reject(new Error(texts.failure.fetch(path, error.message))));
-  if (!response.ok) throw new Error(texts.failure.fetch(path, `HTTP ${response.status}`));
-  const file = response.clone();
-  const parts = [];
+  let [file, found] = await read(url, path, "default", count);
+  if (found !== integrity) [file, found] = await read(url, path, "reload", () => {});
+  if (found !== integrity) throw new Error(texts.failure.digest(path, integrity, found));
+  return file;
+}
+
+async function read(url, path, cache, count) {
   try {
-    for (const reader = response.body.getReader(); ;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      parts.push(value);
-      count(value.length);
-    }
+    const response = await fetch(url, { cache });
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    const file = response.clone();
+    const [reader, parts] = [response.body.getReader(), []];
+    for (let part; !(part = await reader.read()).done; count(part.value.length)) parts.push(part.value);
+    const digest = await crypto.subtle.digest("SHA-256", await new Blob(parts).arrayBuffer());
+    return [file, `sha256-${btoa(String.fromCharCode(...new Uint8Array(digest)))}`];
   } catch (error) {
     throw new Error(texts.failure.fetch(path, error.message));
   }
-  const digest = await crypto.subtle.digest("SHA-256", await new Blob(parts).arrayBuffer());
-  const found = `sha256-${btoa(String.fromCharCode(...new Uint8Array(digest)))}`;
-  if (found !== integrity) throw new Error(texts.failure.digest(path, integrity, found));
-  return file;
 }
