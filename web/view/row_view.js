@@ -3,7 +3,7 @@ import { html, nothing } from "../lib/lit-html/lit-html.js";
 import { duration, texts } from "../texts.js";
 import { peaksOf } from "./peaks.js";
 
-const POSTER_AGAIN_MS = 10_000;
+const POSTER_AGAIN_MS = { min: 10_000, max: 600_000 };
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 export const whenOf = (row) => when.format(row.startedAtMs);
 export const titleOf = (row) => row.title || whenOf(row);
@@ -46,10 +46,11 @@ export function rowTemplate(row, { position, total, isElsewhere, isEdited, act, 
 
 export const picture = (name) => html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><use href=${`#icon-${name}`}></use></svg>`;
 
-// The server is away: no broken picture meanwhile, and asked for again.
+// The server is away: no broken picture meanwhile, and asked for again, ever more seldom.
 function missPoster({ target }) {
   target.classList.add("is-missing");
-  setTimeout(() => target.isConnected && target.setAttribute("src", target.getAttribute("src")), POSTER_AGAIN_MS);
+  target.againMs = Math.min(POSTER_AGAIN_MS.max, 2 * target.againMs || POSTER_AGAIN_MS.min);
+  setTimeout(() => target.isConnected && target.setAttribute("src", target.getAttribute("src")), target.againMs);
 }
 
 // A still, the shape of the sound, or what kind of recording it is.
