@@ -32,7 +32,7 @@ def table_of(outcomes: list[Outcome]) -> str:
         f"{len(outcomes)} cells; in {len(measured)} a running recording was cut off, and lost"
         f" {max(0.0, measured[0]):.0f} to {measured[-1]:.0f} ms of sound, in the middle"
         f" {max(0.0, measured[len(measured) // 2]):.0f} ms."
-        f" Load of the machine towards the end: {os.getloadavg()[2]:.1f} on {len(os.sched_getaffinity(0))} cores.",
+        f" Load of the machine towards the end: {os.getloadavg()[2]:.1f} on {os.cpu_count()} cores.",
     ]
     return "\n".join(lines)
 
