@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from e2e.page.puppet import RECORDING_ID, Puppet, a_row, a_view
 
@@ -243,14 +244,18 @@ def test_what_a_dialog_says_is_hidden_by_nothing_and_its_buttons_are_always_seen
     page.set_viewport_size({"width": 320, "height": height})
     puppet.tell(a_view(recordings=[a_row(state="saved", play="device", chunksSealed=1)]))
     puppet.wait(lambda: page.locator(".row").count() == 1, "the row")
-    page.get_by_test_id("play").click()
-    puppet.wait(lambda: puppet.words("player") != "", "the player")
-    box = "(each) => each.getBoundingClientRect().toJSON()"
-    buttons = page.locator("#player .dialog-buttons").evaluate(box)
-    assert buttons["bottom"] <= height
-    page.locator("#player").evaluate("(each) => each.scrollTo(0, each.scrollHeight)")
-    words, buttons = (page.locator(f"#player .{name}").evaluate(box) for name in ("player-words", "dialog-buttons"))
-    assert words["bottom"] <= buttons["top"]
+    for opener, dialog, words in (("play", "#player", ".player-words"), ("help", "#help-dialog", ".help-body")):
+        page.get_by_test_id(opener).click()
+        expect(page.locator(f"{dialog} {words}")).not_to_be_empty()
+        boxes = """(dialog, [words, to]) => {
+            dialog.scrollTo(0, to);
+            return [words, ".dialog-buttons"].map((each) => dialog.querySelector(each).getBoundingClientRect());
+        }"""
+        _, buttons = page.locator(dialog).evaluate(boxes, [words, 0])
+        assert buttons["bottom"] <= height, f"{dialog} opens with its buttons out of sight"
+        said, buttons = page.locator(dialog).evaluate(boxes, [words, 10_000])
+        assert said["bottom"] <= buttons["top"], f"{dialog} hides the end of its words"
+        page.keyboard.press("Escape")
 
 
 def test_everything_that_can_be_pressed_has_a_name(puppet: Puppet) -> None:
