@@ -117,8 +117,10 @@ def lay_out(
         "packages": f"{packages}/",
         "lock": lock,
         "files": _describe_for_boot(site, page, runtime_folder, packages),
-        # Not among the files, because nothing waits for it.
-        "snapshot": {"folder": f"{memory}/", "link": snapshot.link} if snapshot else None,
+        # Not among the files, because a page starts without it where it would take too long.
+        "snapshot": {"folder": f"{memory}/", "link": snapshot.link, "files": _describe_for_boot(site, memory)}
+        if snapshot
+        else None,
     }
     (site / "index.html").write_text(_write_index(source, site, page, sorted(sources), boot))
     (site / SERVICE_WORKER).write_text(_write_service_worker((web / SERVICE_WORKER).read_text(), site, boot))
@@ -205,9 +207,7 @@ def _write_service_worker(source: str, site: Path, boot: Mapping[str, Any]) -> s
         raise BuildError(
             f"web/{SERVICE_WORKER} has lost its line {_SERVICE_WORKER_MARKER}", next_step="put it back at its head"
         )
-    folder = site / boot["snapshot"]["folder"] if boot["snapshot"] else None
-    memory = [path.relative_to(site).as_posix() for path in sorted(folder.iterdir())] if folder else []
-    names = [*boot["files"], *memory]
+    names = [*boot["files"], *(boot["snapshot"] or {"files": ()})["files"]]
     files = {"": integrity_of(site / "index.html")} | {name: integrity_of(site / name) for name in names}
     build = json.dumps({"name": boot["name"], "files": files}, indent=2)
     return source.replace(_SERVICE_WORKER_MARKER, f"const BUILD = {build};")

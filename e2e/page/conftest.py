@@ -89,6 +89,7 @@ def open_puppet(page: Page, puppet_site: Path) -> Iterator[Callable[..., Puppet]
             return Puppet(page)
 
         yield start
+        page.clock.resume()  # it is the browser's, and so the next test's too
 
 
 @pytest.fixture

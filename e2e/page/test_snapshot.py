@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from e2e.page.built_site import read_build
+from e2e.page.built_site import lay_out_again, read_build
+from e2e.page.site_server import SiteServer
 from e2e.recorder_page import RecorderPage
-from web_build.snapshot import MEMORY_NAME
+from web_build.snapshot import EXTENSION_NAME, LOADER, MEMORY_NAME
 
 # The kept snapshot is spoilt where it is kept, from a whole one put beside it.
 _SPOIL = """async ([build, path]) => {
@@ -18,6 +19,47 @@ _SPOIL = """async ([build, path]) => {
     const bytes = new Uint8Array(await (await cache.match(whole)).arrayBuffer());
     await cache.put(path, new Response(spoil(bytes)));
 }"""
+
+
+def _with_its_clock(factor: float) -> str:
+    """The worker's, by which it judges how fast files come."""
+    return f"performance.now = ((now) => () => {factor} * now())(performance.now.bind(performance));\n"
+
+
+def test_a_first_visit_starts_from_the_snapshot_once_that_is_loaded_too(
+    page: Page, built_site: Path, tmp_path: Path, site: SiteServer
+) -> None:
+    site.folder = lay_out_again(built_site, tmp_path, worker_begins_with=_with_its_clock(0.01))
+    recorder = RecorderPage(page, site.url).open()
+    assert recorder.shown["started-from"] == "snapshot"
+    recorder.record()
+    recorder.wait_for_count("slices-durable", 10)
+    recorder.stop()
+    assert recorder.count("slices-durable") == recorder.count("slices-captured")
+
+
+def test_a_first_visit_over_a_slow_line_does_not_wait_for_the_snapshot(
+    page: Page, built_site: Path, tmp_path: Path, site: SiteServer
+) -> None:
+    site.folder = lay_out_again(built_site, tmp_path, worker_begins_with=_with_its_clock(100))
+    site.missing.add("service_worker.js")  # which would load it afterwards
+    recorder = RecorderPage(page, site.url).open()
+    assert recorder.shown["started-from"] == "files"
+    assert not [path for path in site.requests if path.endswith(MEMORY_NAME)]
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"), [(MEMORY_NAME, "hanging"), (EXTENSION_NAME, "damaged"), (LOADER.name, "missing")]
+)
+def test_a_snapshot_that_does_not_come_whole_is_done_without(
+    page: Page, built_site: Path, tmp_path: Path, site: SiteServer, name: str, fault: str
+) -> None:
+    site.folder = lay_out_again(built_site, tmp_path, worker_begins_with=_with_its_clock(0.01))
+    if fault == "hanging":
+        page.route(f"**/{name}", lambda _: None)
+    else:
+        getattr(site, fault).add(name)
+    assert RecorderPage(page, site.url).open().shown["started-from"] == "files"
 
 
 def test_a_page_that_is_kept_starts_from_its_snapshot_and_records(recorder: RecorderPage) -> None:

@@ -4,8 +4,8 @@ import { checkFile } from "./checked_file.js";
 
 export class KeptBuild {
   constructor(build, base) {
-    Object.assign(this, { build, base, keeping: [] });
-    this.isWhole = true; // until a file could not be kept
+    // It is whole until a file could not be kept.
+    Object.assign(this, { build, base, files: { ...build.files, ...build.snapshot?.files }, keeping: [], isWhole: true });
   }
 
   // `names` are the addresses that are kept for certain; without them they are looked up.
@@ -32,8 +32,8 @@ export class KeptBuild {
   async load(path, count) {
     if (this.has(path)) return;
     const url = new URL(path, this.base);
-    const file = await checkFile(url, path, this.build.files[path], count);
-    this.keeping.push(this.cache?.put(url, file).catch(() => (this.isWhole = false)));
+    const file = await checkFile(url, path, this.files[path], count);
+    this.keeping.push(this.cache?.put(url, file).then(() => this.names.add(url.href), () => (this.isWhole = false)));
   }
 
   // Whether all files that were loaded are kept now.
