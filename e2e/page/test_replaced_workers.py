@@ -119,6 +119,7 @@ def test_slices_held_past_the_bound_raise_an_alarm_are_offered_as_a_file_and_rec
     )
     puppet.come_up()
     puppet.open_capture()
+    puppet.wait_to_hear("slice")  # what is kept begins as the recorder began
     offer = puppet.page.locator("#keep-file")
     give = """([text, size]) => {
         const data = Object.defineProperty(new Blob([text]), "size", { value: size }); // as large as it says it is
