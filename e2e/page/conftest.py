@@ -86,7 +86,7 @@ def open_puppet(page: Page, puppet_site: Path) -> Iterator[Callable[..., Puppet]
             page.add_init_script(LISTENER + before)
             page.clock.install()
             page.goto(f"{site.url}/{query}")
-            return Puppet(page)
+            return Puppet(page, site)
 
         yield start
         page.clock.resume()  # it is the browser's, and so the next test's too

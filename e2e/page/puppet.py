@@ -9,6 +9,7 @@ from typing import Any
 from playwright.sync_api import Page
 
 from e2e.page.built_site import ROOT
+from e2e.page.site_server import SiteServer
 from e2e.recorder_page import wait_until
 from web_build import pinned_files
 from web_build import site as site_layout
@@ -26,11 +27,12 @@ window.hang = (to) => strings.postMessage({ to, isHung: true });
 """
 
 
-def lay_out_puppet_site(folder: Path) -> Path:
+def lay_out_puppet_site(folder: Path, *, worker_begins_with: str = "") -> Path:
     """The page of web/ around the puppet; the runtime's files are empty, because nothing boots them."""
     web = folder / "web"
     shutil.copytree(ROOT / "web", web, ignore=shutil.ignore_patterns("dist"))
-    shutil.copyfile(Path(__file__).parent / "puppet_worker.mjs", web / "worker.mjs")
+    puppet = (Path(__file__).parent / "puppet_worker.mjs").read_text()
+    (web / "worker.mjs").write_text(worker_begins_with + puppet)
     empty = folder / "empty"
     empty.write_bytes(b"")
     site = folder / "site"
@@ -97,6 +99,7 @@ class Puppet:
     """The worker's strings, and what the window said to it."""
 
     page: Page
+    site: SiteServer
 
     def heard(self, kind: str, epoch: int = 1) -> list[dict[str, Any]]:
         """The messages of that type which the puppet of that epoch received."""
@@ -139,9 +142,10 @@ class Puppet:
 
     # -- the worker's part, played straight
 
-    def come_up(self, epoch: int = 1, **view: Any) -> dict[str, Any]:
-        """Answer the window's boot as a worker that is ready; the boot message."""
+    def come_up(self, epoch: int = 1, *, is_kept: bool = False, **view: Any) -> dict[str, Any]:
+        """Answer the window's boot as a worker that is ready, all files of the build kept or not; the boot message."""
         boot: dict[str, Any] = self.wait_to_hear("boot", epoch)[0]
+        self.tell({"type": "booting", "progress": 0.9, "label": "", "from": "files", "isKept": is_kept}, epoch)
         self.tell(a_view(**view), epoch)
         return boot
 

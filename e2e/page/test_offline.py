@@ -1,5 +1,6 @@
 """The service worker: the page without a network, whole by its build, and no build taken from a page that uses it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from e2e.page.built_site import lay_out_again, read_build
+from e2e.page.puppet import Puppet, lay_out_puppet_site
 from e2e.page.site_server import SiteServer
 from e2e.recorder_page import READY_LIMIT_S, RecorderPage
 
@@ -80,6 +82,20 @@ def build_name(site: SiteServer) -> str:
 def next_build(built_site: Path, tmp_path: Path) -> Path:
     """The page built anew, with a change in the worker."""
     return lay_out_again(built_site, tmp_path, worker_begins_with="// the next build\n")
+
+
+@pytest.fixture
+def next_puppet_build(tmp_path: Path) -> Path:
+    """Likewise the page around a puppet."""
+    return lay_out_puppet_site(tmp_path, worker_begins_with="// the next build\n")
+
+
+def open_kept_puppet(open_puppet: Callable[..., Puppet]) -> Puppet:
+    """For what the service worker does alone: a page that is kept, without a Python in it."""
+    puppet = open_puppet()
+    puppet.come_up(is_kept=True)
+    puppet.wait(lambda: puppet.shown.get("offlineUse") == "ready", "the page to be kept for offline use")
+    return puppet
 
 
 def test_without_a_network_the_page_opens_records_and_recovers(
@@ -183,16 +199,17 @@ def test_a_new_build_neither_takes_over_a_page_that_records_nor_takes_its_files_
 
 
 def test_a_reload_that_keeps_the_old_build_says_so_and_how_to_get_the_next(
-    page: Page, site: SiteServer, next_build: Path
+    open_puppet: Callable[..., Puppet], next_puppet_build: Path
 ) -> None:
-    recorder = RecorderPage(page, site.url).open()
-    wait_for_offline_use(recorder)
-    assert "new version" not in recorder.words
-    site.folder = next_build
-    page.reload()
-    page.reload()
-    recorder.wait(lambda: "close every tab of this page" in recorder.words, "the words about the next build", 90)
-    assert workers_of_the_page(page)["waiting"] == "installed"
+    puppet = open_kept_puppet(open_puppet)
+    words = puppet.page.locator("body")
+    assert "new version" not in words.inner_text()
+    puppet.site.folder = next_puppet_build
+    puppet.page.reload()
+    puppet.page.reload()
+    puppet.come_up(is_kept=True)
+    puppet.wait(lambda: "close every tab of this page" in words.inner_text(), "the words about the next build")
+    assert workers_of_the_page(puppet.page)["waiting"] == "installed"
 
 
 def test_a_first_visit_keeps_its_files_though_nothing_stops_the_next_build_from_becoming_active(
@@ -221,10 +238,12 @@ def test_a_first_visit_keeps_its_files_though_nothing_stops_the_next_build_from_
     recorder.stop()
 
 
-def test_a_build_that_does_not_arrive_whole_is_not_installed(page: Page, site: SiteServer, next_build: Path) -> None:
-    recorder = RecorderPage(page, site.url).open()
-    wait_for_offline_use(recorder)
-    site.folder = next_build
+def test_a_build_that_does_not_arrive_whole_is_not_installed(
+    open_puppet: Callable[..., Puppet], next_puppet_build: Path
+) -> None:
+    puppet = open_kept_puppet(open_puppet)
+    site, page = puppet.site, puppet.page
+    site.folder = next_puppet_build
     site.damaged.add("header.css")
     outcome = page.evaluate(
         """async () => {
@@ -241,7 +260,8 @@ def test_a_build_that_does_not_arrive_whole_is_not_installed(page: Page, site: S
     site.damaged.clear()
     site.is_away = True
     page.reload()
-    recorder.wait_for_state("ready", "idle", limit_s=READY_LIMIT_S)
+    puppet.come_up()
+    puppet.wait(lambda: puppet.shown["state"] == "ready", "the page of the build that is kept")
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_devices_are_chosen_by_name_and_the_choice_is_remembered(open_puppet: Ca
     wanted = page.get_by_test_id("choose-microphone").input_value()
     puppet.wait(lambda: asked(page)[-1][1]["audio"].get("deviceId") == {"ideal": wanted}, "that microphone")
     page.reload()
-    Puppet(page).come_up()
+    Puppet(page, puppet.site).come_up()
     puppet.wait(lambda: page.get_by_test_id("source-camera").is_checked(), "the camera still chosen")
     puppet.wait(lambda: page.get_by_test_id("choose-microphone").input_value() == wanted, "the same microphone")
     puppet.wait(lambda: page.get_by_test_id("preview").is_visible(), "the check, where the browser allows it")
@@ -141,7 +141,7 @@ def test_a_refused_check_says_what_to_do_and_is_not_tried_by_itself_again(open_p
     puppet.wait(lambda: "was not allowed to record" in puppet.words("problem"), "the words")
     assert puppet.page.get_by_test_id("check").get_attribute("aria-pressed") == "false"
     puppet.page.reload()
-    Puppet(puppet.page).come_up()
+    Puppet(puppet.page, puppet.site).come_up()
     puppet.wait(lambda: puppet.page.get_by_test_id("check").is_visible(), "the page again")
     assert asked(puppet.page) == []
 
