@@ -70,7 +70,7 @@ bench-page: ## What recording costs: memory over half an hour of video, the work
 
 pictures: ## Take every state of the pages in every look, and from them the README's pictures and its animation
 	@$(setup) test page browser
-	@HOLDFAST_SCREENSHOTS=.build/pictures $(python) -m pytest -q e2e/film_story.py e2e/test_screenshots.py e2e/test_people.py e2e/test_ops.py e2e/page/test_accessible.py
+	@HOLDFAST_SCREENSHOTS=.build/pictures $(python) -m pytest -q e2e/film_story.py e2e/states_story.py e2e/test_people.py e2e/test_ops.py e2e/page/test_accessible.py
 	@$(python) -m scripts.make_pictures .build/pictures docs/images
 
 kill-matrix: ## All sixty deaths of the page (about ten minutes); writes their table into docs/RECOVERY.md

@@ -1,4 +1,4 @@
-"""What a story sees, as pictures: into HOLDFAST_SCREENSHOTS, each in every look. Nobody asked for them: none, or one.
+"""What a story sees, as pictures: into HOLDFAST_SCREENSHOTS, each in every look. Where nobody asked for them: none.
 
 A look is a colour scheme and a size; the standing page takes them one after the other, and is left as it began.
 """
@@ -45,11 +45,6 @@ def take_pictures(
         return []
     hide_scroll_bars(page)
     return [_take(page, name, look, is_full, settled) for look in reversed(LOOKS)]
-
-
-def take_one(page: Page, name: str) -> list[Path]:
-    """As `take_pictures`; where nobody asked one picture, which shows that this state can be drawn."""
-    return take_pictures(page, name) or [_take(page, name, LOOKS[0], True, settle)]
 
 
 def _take(page: Page, name: str, look: tuple[str, Any, Any], is_full: bool, settled: Callable[[Page], object]) -> Path:

@@ -1,10 +1,10 @@
-"""The page in its states, as pictures, those of the README among them."""
+"""The page in its states, as pictures, those of the README among them (`make pictures`)."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from e2e.chromium import REFUSED
-from e2e.looks import DESK, take_one
+from e2e.looks import DESK, take_pictures
 from e2e.machine import Machine, watch_until_saved
 from e2e.service import Service
 
@@ -15,7 +15,7 @@ def test_the_page_can_be_seen_in_each_of_its_states(service: Service, start_mach
     tab = machine.new_tab()
 
     def take_picture(name: str) -> None:
-        taken.extend(take_one(tab.page, name))
+        taken.extend(take_pictures(tab.page, name))
 
     tab.page.set_viewport_size(DESK)
     tab.visit(keep_verified_s=3_600)
@@ -83,4 +83,5 @@ def test_the_page_can_be_seen_in_each_of_its_states(service: Service, start_mach
     tab.wait_for_state("ready", "idle")
     tab.wait(lambda: "recording" not in tab.rows.values(), "no row to be left of it")
     take_picture("permission-refused")
+    assert taken, "say in HOLDFAST_SCREENSHOTS where the pictures go"
     assert all(path.stat().st_size > 1_000 for path in taken)
