@@ -28,7 +28,7 @@ async function start({ build, base, names, port }, say) {
   const runtime = compile(fetchWithCode(new URL(`${build.runtime}pyodide.asm.wasm`, base)));
   // At the pace of the files; where there were none to load, nobody knows it. The start needs none of it.
   const snapshotMs = (size(snapshot) * (performance.now() - begun)) / size(files);
-  if (snapshotMs < SNAPSHOT_LOAD_MS) await within(2 * SNAPSHOT_LOAD_MS, load(snapshot).then(() => kept.whole()));
+  if (kept.isWhole && snapshotMs < SNAPSHOT_LOAD_MS) await within(2 * SNAPSHOT_LOAD_MS, load(snapshot).then(() => kept.whole()));
 
   say(0.7, texts.loading.python);
   const [pyodide, from] = await boot(build, base, kept, runtime);

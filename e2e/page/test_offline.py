@@ -11,6 +11,7 @@ from e2e.page.built_site import lay_out_again, read_build
 from e2e.page.puppet import Puppet, lay_out_puppet_site
 from e2e.page.site_server import SiteServer
 from e2e.recorder_page import READY_LIMIT_S, RecorderPage
+from web_build.snapshot import MEMORY_NAME
 
 
 def wait_for_offline_use(recorder: RecorderPage) -> None:
@@ -279,6 +280,7 @@ def test_where_nothing_can_be_kept_the_page_says_so_and_records(
     page.add_init_script(fault)
     recorder = RecorderPage(page, site.url).open()
     assert recorder.shown["offline-use"] == "not-ready"
+    assert not [path for path in site.requests if path.endswith(MEMORY_NAME)], "it could not be kept either"
     recorder.wait(lambda: "would not open yet" in recorder.words, "the words")
     recorder.record()
     recorder.wait_for_count("slices-durable", 5)
