@@ -89,7 +89,7 @@ async function load(indexURL, runtime, start, msMax) {
     WebAssembly.instantiateStreaming = (_response, imports) => {
       const begun = runtime.then(async (module) => ({ module, instance: await WebAssembly.instantiate(module, imports) }));
       // Pyodide only logs a failure (no memory, wrong type) and then waits for ever.
-      return begun.catch((error) => reject(new Error(texts.failure.wasm(error.message))));
+      return begun.catch((error) => { reject(new Error(texts.failure.wasm(error.message))); throw error; });
     };
     start(loadPyodide).then(resolve, reject);
   }).finally(() => ([self.fetch, WebAssembly.instantiateStreaming] = [ask, instantiate]));
