@@ -53,6 +53,11 @@ def lay_out_again(built_site: Path, folder: Path, *, worker_begins_with: str = "
     return folder / "site"
 
 
+def a_line(slowness: float) -> str:
+    """A head for the worker, whose files seem to come so many times as slowly: its clock says how fast they are."""
+    return f"performance.now = ((now) => () => {slowness} * now())(performance.now.bind(performance));\n"
+
+
 def run_in_worker(page: Page, site: SiteServer, modules: dict[str, Path], entry: str) -> Any:
     """Boot the built runtime in a worker of the page, with `modules` importable, and run `entry` there.
 

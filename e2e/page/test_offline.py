@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from e2e.page.built_site import lay_out_again, read_build
+from e2e.page.built_site import a_line, lay_out_again, read_build
 from e2e.page.puppet import Puppet, lay_out_puppet_site
 from e2e.page.site_server import SiteServer
 from e2e.recorder_page import READY_LIMIT_S, RecorderPage
@@ -276,7 +276,7 @@ def test_a_build_that_does_not_arrive_whole_is_not_installed(
 def test_where_nothing_can_be_kept_the_page_says_so_and_records(
     page: Page, built_site: Path, tmp_path: Path, site: SiteServer, fault: str
 ) -> None:
-    site.folder = lay_out_again(built_site, tmp_path, worker_begins_with=f"{fault}\n")
+    site.folder = lay_out_again(built_site, tmp_path, worker_begins_with=f"{fault}\n{a_line(0.01)}")
     page.add_init_script(fault)
     recorder = RecorderPage(page, site.url).open()
     assert recorder.shown["offline-use"] == "not-ready"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from e2e.page.built_site import lay_out_again, read_build
+from e2e.page.built_site import a_line, lay_out_again, read_build
 from e2e.page.site_server import SiteServer
 from e2e.recorder_page import RecorderPage
 from web_build.snapshot import EXTENSION_NAME, LOADER, MEMORY_NAME
@@ -21,15 +21,10 @@ _SPOIL = """async ([build, path]) => {
 }"""
 
 
-def _with_its_clock(factor: float) -> str:
-    """The worker's, by which it judges how fast files come."""
-    return f"performance.now = ((now) => () => {factor} * now())(performance.now.bind(performance));\n"
-
-
 def test_a_first_visit_starts_from_the_snapshot_once_that_is_loaded_too(
     page: Page, built_site: Path, tmp_path: Path, site: SiteServer
 ) -> None:
-    site.folder = lay_out_again(built_site, tmp_path, worker_begins_with=_with_its_clock(0.01))
+    site.folder = lay_out_again(built_site, tmp_path, worker_begins_with=a_line(0.01))
     recorder = RecorderPage(page, site.url).open()
     assert recorder.shown["started-from"] == "snapshot"
     recorder.record()
@@ -41,7 +36,7 @@ def test_a_first_visit_starts_from_the_snapshot_once_that_is_loaded_too(
 def test_a_first_visit_over_a_slow_line_does_not_wait_for_the_snapshot(
     page: Page, built_site: Path, tmp_path: Path, site: SiteServer
 ) -> None:
-    site.folder = lay_out_again(built_site, tmp_path, worker_begins_with=_with_its_clock(100))
+    site.folder = lay_out_again(built_site, tmp_path, worker_begins_with=a_line(100))
     site.missing.add("service_worker.js")  # which would load it afterwards
     recorder = RecorderPage(page, site.url).open()
     assert recorder.shown["started-from"] == "files"
@@ -54,7 +49,7 @@ def test_a_first_visit_over_a_slow_line_does_not_wait_for_the_snapshot(
 def test_a_snapshot_that_does_not_come_whole_is_done_without(
     page: Page, built_site: Path, tmp_path: Path, site: SiteServer, name: str, fault: str
 ) -> None:
-    site.folder = lay_out_again(built_site, tmp_path, worker_begins_with=_with_its_clock(0.01))
+    site.folder = lay_out_again(built_site, tmp_path, worker_begins_with=a_line(0.01))
     if fault == "hanging":
         page.route(f"**/{name}", lambda _: None)
     else:
