@@ -1,13 +1,17 @@
 """Both full disks: a quota that is used up, a device without a free block. Nothing stops silently or is lost."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 
 import pytest
 
+from client_py.core.room import BALLAST_BYTES
 from e2e.machine import Machine, watch_until_saved
 from e2e.recorder_page import RecorderPage
 from e2e.service import Service
@@ -15,6 +19,8 @@ from e2e.witness import Take
 
 DISK_MB = 400  # the profile with the kept page takes about 150
 FILLER_PIECE = 1 << 20
+ROOM_OF_RECORDS = BALLAST_BYTES // 2  # a record of some bytes fits, the ballast does not
+LOOK_EVERY_S = 0.02
 FULL = "This device is full"
 
 
@@ -32,20 +38,39 @@ def used_up_quota(tab: RecorderPage, service: Service) -> Iterator[None]:
     session.detach()
 
 
+def fill(filler: Path) -> None:
+    """Not a block is free on the file system of the filler, and write() takes less than it was given."""
+    with filler.open("ab", buffering=0) as file, suppress(OSError):
+        while file.write(b"\x5a" * FILLER_PIECE):
+            pass
+
+
 @contextmanager
 def full_device(folder: Path) -> Iterator[None]:
-    """Not a block is free on the file system of the folder, and write() takes less than it was given."""
-    filler = folder / "filler"
-    with filler.open("wb", buffering=0) as file:
-        piece = b"\x5a" * FILLER_PIECE
-        while piece:
-            try:
-                if file.write(piece) < len(piece):
-                    raise OSError  # no room for all of it
-            except OSError:
-                piece = piece[: len(piece) // 2]
-    yield
-    filler.unlink()
+    """Not a block is free on the file system of the folder, and whatever comes free is taken again.
+
+    The browser gives room back of its own accord, by a cache or a log that it drops: were it left to
+    the recorder, the device would not be full any more.
+    """
+    filler, is_over = folder / "filler", Event()
+
+    def keep_full() -> None:
+        with filler.open("ab", buffering=0) as file:
+            while not is_over.wait(LOOK_EVERY_S):
+                freed = shutil.disk_usage(folder).free - ROOM_OF_RECORDS
+                if freed > 0:
+                    with suppress(OSError):
+                        file.write(b"\x5a" * freed)
+
+    fill(filler)
+    with ThreadPoolExecutor(1) as keeper:
+        kept = keeper.submit(keep_full)
+        try:
+            yield
+        finally:
+            is_over.set()
+            kept.result()
+            filler.unlink()
 
 
 @pytest.fixture
