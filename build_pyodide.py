@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from web_build import pinned_files, proof, site, stamp
+from web_build.bundle import bundle
 from web_build.client_wheel import collect_sources, write_wheel
 from web_build.frozen_lock import freeze_lock
 from web_build.node_tool import find_node, run_script
@@ -40,7 +41,6 @@ def build(root: Path, *, is_forced: bool = False) -> bool:
     with _sole_builder(work):
         runtime = pinned_files.check_runtime_files(root)
         libraries = pinned_files.check_library_files(root)
-        ops_libraries = pinned_files.check_ops_files(root)
         version = _project_version(root)
         inputs = stamp.hash_inputs(root, version)
         if not is_forced and stamp.is_current(dist, work / "page.stamp", inputs):
@@ -59,15 +59,17 @@ def build(root: Path, *, is_forced: bool = False) -> bool:
         lock = freeze_lock(node, root, runtime, wheels["micropip"], page_wheels)
         say("taking the memory snapshot of a started Python")
         snapshot = take_snapshot(node, runtime, page_wheels, lock, work / "snapshot")
-        say("laying out and compressing the files")
-        lay_out_ops(fresh, web=root / "web", libraries=ops_libraries)
+        say("bundling, laying out and compressing the files")
+        web = root / "web"
+        bundles = bundle(node, web=web, libraries=libraries, node_modules=root / "node_modules", out=work / "bundles")
+        lay_out_ops(fresh, web=web, bundles=bundles)
         files = site.lay_out(
             fresh,
-            web=root / "web",
+            web=web,
+            bundles=bundles,
             runtime=runtime,
             wheels=page_wheels,
             lock=lock,
-            libraries=libraries,
             snapshot=snapshot,
         )
         manifest = site.write_manifest(fresh, files, _compress(fresh, files, node, root, work / "compressed"))

@@ -1,4 +1,5 @@
 // The page's wiring: one recorder shim, one worker life, one view. Every decision is the worker's (client_py).
+import { build, firstWorker } from "./start.js"; // before all else
 import { CaptureLocks } from "./shim/capture_locks.js";
 import { SHIM_BYTES_MAX } from "./shim/held_slices.js";
 import { OfflineUse } from "./shim/offline_use.js";
@@ -6,7 +7,6 @@ import { loadChoice } from "./shim/choice.js";
 import { Recorder, supportedFormats } from "./shim/recorder.js";
 import { readSettings } from "./shim/settings.js";
 import { WorkerLife } from "./shim/worker_life.js";
-import { build, firstWorker } from "./start.js";
 import { texts } from "./texts.js";
 import { combine } from "./view/combine.js";
 import { LevelMeter } from "./view/level.js";

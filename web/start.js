@@ -1,4 +1,4 @@
-// Begins what takes longest, the worker, while the page's other scripts are still on their way.
+// Begins what takes longest, the worker, before the rest of the page's script runs.
 import { KeptBuild } from "./shim/kept_build.js";
 import { holdBuild } from "./shim/offline_use.js";
 import { openWorker } from "./shim/worker_life.js";

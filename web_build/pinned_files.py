@@ -50,13 +50,8 @@ def check_runtime_files(root: Path) -> dict[str, Path]:
 
 
 def check_library_files(root: Path) -> dict[str, Path]:
-    """The libraries' files that the window's scripts import, by their paths in node_modules. Raises `BuildError`."""
+    """The libraries' files that the pages import, by their paths in node_modules. Raises `BuildError`."""
     return _check(root, "page-files.txt", root / "node_modules")
-
-
-def check_ops_files(root: Path) -> dict[str, Path]:
-    """The libraries' files that the operator's page loads, likewise. Raises `BuildError`."""
-    return _check(root, "ops-files.txt", root / "node_modules")
 
 
 def _check(root: Path, list_name: str, folder: Path) -> dict[str, Path]:

@@ -4,8 +4,7 @@
     service_worker.js     keeps exactly these files for use without a network; it must stand at the root
     ops.html              the operator's page, with a folder of its own (web_build/ops_site.py)
     build.json            the build manifest (`BuildManifest`)
-    assets/page-<hash>/       the scripts and styles of web/, names unchanged so that they import each other, and
-                              the libraries that they import, in lib/
+    assets/page-<hash>/       the page's script, its style sheet and its worker, one file each, and its icons
     assets/runtime-<hash>/    Pyodide
     assets/packages-<hash>/   the wheels of the frozen lock
     assets/snapshot-<hash>/   the memory snapshot that a page starts from once it is kept, with its loader
@@ -30,10 +29,10 @@ from web_build.refusal import BuildError
 from web_build.snapshot import EXTENSION_NAME, LOADER, MEMORY_NAME, Snapshot
 
 RUNTIME_FILES: Final = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
-ENTRY_SCRIPT: Final = "page.js"
-WORKER_SCRIPT: Final = "worker.mjs"
+PAGE_BUNDLES: Final = ("page.js", "page.css", "worker.js")
 SERVICE_WORKER: Final = "service_worker.js"
-_MARKER: Final = "<!-- build: the runtime's addresses and the scripts' digests are written here -->"
+MANIFEST_NAME: Final = "holdfast.webmanifest"
+_MARKER: Final = "<!-- build: the runtime's addresses and every file's digest are written here -->"
 _SERVICE_WORKER_MARKER: Final = (
     'const BUILD = null; // build: {name, files: digest by path, the index under ""} is written here'
 )
@@ -73,36 +72,29 @@ class BuildManifest(msgspec.Struct, frozen=True, kw_only=True):
     files: list[BuiltFile]
 
 
-def page_sources(web: Path) -> dict[str, Path]:
-    """The files of web/ that go under assets/page-<hash>/, by name relative to web/, sorted."""
-    paths = (path for path in sorted(web.rglob("*")) if path.is_file())
-    named = {path.relative_to(web).as_posix(): path for path in paths}
-    at_root = ("index.html", SERVICE_WORKER)
-    return {
-        name: path for name, path in named.items() if name not in at_root and not name.startswith(("dist/", "ops/"))
-    }
-
-
 def lay_out(
     site: Path,
     *,
     web: Path,
+    bundles: Mapping[str, Path],
     runtime: Mapping[str, Path],
     wheels: Mapping[str, Path],
     lock: Mapping[str, Any],
-    libraries: Mapping[str, Path],
     snapshot: Snapshot | None = None,
 ) -> list[Path]:
     """Fill the folder `site`, which holds the operator's page or nothing; return the paths in it, relative to it.
 
-    `wheels` are by file name, `lock` is the one whose `file_name`s they are; `libraries` come to lie in lib/ beside
-    the page's own scripts. Raises `BuildError`.
+    `bundles` are by name (web_build/bundle.py), `wheels` by file name, and `lock` is the one whose `file_name`s they
+    are. Raises `BuildError`.
     """
-    sources = page_sources(web) | {f"lib/{name}": path for name, path in libraries.items()}
-    for name in (ENTRY_SCRIPT, WORKER_SCRIPT, SERVICE_WORKER):
-        if not (web / name).is_file():
-            raise BuildError(f"web/{name} is missing.", next_step=f"git checkout web/{name}, then make build")
-    page = copy_folder(site, "page", sources)
+    if not (web / SERVICE_WORKER).is_file():
+        raise BuildError(
+            f"web/{SERVICE_WORKER} is missing.", next_step=f"git checkout web/{SERVICE_WORKER}, then make build"
+        )
+    icons = {path.relative_to(web).as_posix(): path for path in (web / "icons").iterdir()}
+    page = copy_folder(
+        site, "page", {name: bundles[name] for name in PAGE_BUNDLES} | icons | {MANIFEST_NAME: web / MANIFEST_NAME}
+    )
     runtime_folder = copy_folder(site, "runtime", {name: runtime[name] for name in RUNTIME_FILES})
     packages = copy_folder(site, "packages", wheels)
     start = {MEMORY_NAME: snapshot.memory, EXTENSION_NAME: snapshot.extension, LOADER.name: LOADER} if snapshot else {}
@@ -112,7 +104,7 @@ def lay_out(
     name = hashlib.sha256("\n".join([page, runtime_folder, packages, memory, source]).encode()).hexdigest()[:16]
     boot = {
         "name": name,
-        "worker": f"{page}/{WORKER_SCRIPT}",
+        "worker": f"{page}/worker.js",
         "runtime": f"{runtime_folder}/",
         "packages": f"{packages}/",
         "lock": lock,
@@ -122,7 +114,7 @@ def lay_out(
         if snapshot
         else None,
     }
-    (site / "index.html").write_text(_write_index(source, site, page, sorted(sources), boot))
+    (site / "index.html").write_text(_write_index(source, site, page, boot))
     (site / SERVICE_WORKER).write_text(_write_service_worker((web / SERVICE_WORKER).read_text(), site, boot))
     return sorted(path.relative_to(site) for path in site.rglob("*") if path.is_file())
 
@@ -175,30 +167,34 @@ def integrity_of(path: Path) -> str:
     return "sha256-" + base64.b64encode(bytes.fromhex(sha256_of(path))).decode()
 
 
-def _write_index(source: str, site: Path, page: str, names: list[str], boot: Mapping[str, Any]) -> str:
-    """index.html with hashed addresses and digests; the boot description stands in it as a data block."""
-    if _MARKER not in source:
-        raise BuildError(f"web/index.html has lost its line {_MARKER}", next_step="put it back into <head>")
+def write_references(source: str, site: Path, folder: str, *, origin: str) -> str:
+    """The HTML of `origin` with the hashed address of each file that it names, scripts and styles with their digest.
+
+    Raises `BuildError` for a name that `folder` does not hold.
+    """
 
     def rewrite(match: re.Match[str]) -> str:
         name = match["name"]
-        if name not in names:
+        if not (site / folder / name).is_file():
             raise BuildError(
-                f"web/index.html refers to {name}, which web/ does not hold.",
-                next_step="correct the name in web/index.html, then make build",
+                f"{origin} refers to {name}, which its folder does not hold.",
+                next_step=f"correct the name in {origin}, then make build",
             )
-        hashed = f'{match["attribute"]}="{page}/{name}"'
+        hashed = f'{match["attribute"]}="{folder}/{name}"'
         is_checked = name.endswith((".css", ".js"))
-        return f'{hashed} integrity="{integrity_of(site / page / name)}"' if is_checked else hashed
+        return f'{hashed} integrity="{integrity_of(site / folder / name)}"' if is_checked else hashed
 
-    rewritten = _REFERENCE.sub(rewrite, source)
-    # Imported modules are loaded ahead by links, because only a link can carry their digest.
-    modules = (f"{page}/{name}" for name in names if name.endswith(".js") and name != ENTRY_SCRIPT)
-    lines = [f'<link rel="modulepreload" href="{name}" integrity="{integrity_of(site / name)}">' for name in modules]
+    return _REFERENCE.sub(rewrite, source)
+
+
+def _write_index(source: str, site: Path, page: str, boot: Mapping[str, Any]) -> str:
+    """index.html with hashed addresses and digests; the boot description stands in it as a data block."""
+    if _MARKER not in source:
+        raise BuildError(f"web/index.html has lost its line {_MARKER}", next_step="put it back into <head>")
     # "<" is escaped so that no value can end the element.
     data = json.dumps(boot, sort_keys=True, separators=(",", ":")).replace("<", "\\u003c")
-    lines.append(f'<script type="application/json" id="build">{data}</script>')
-    return rewritten.replace(_MARKER, "\n    ".join(lines))
+    block = f'<script type="application/json" id="build">{data}</script>'
+    return write_references(source, site, page, origin="web/index.html").replace(_MARKER, block)
 
 
 def _write_service_worker(source: str, site: Path, boot: Mapping[str, Any]) -> str:

@@ -7,19 +7,16 @@ from typing import Final
 import msgspec
 
 from web_build.pinned_files import sha256_of
-from web_build.site import BuildManifest, page_sources
+from web_build.site import BuildManifest
 
 _INPUT_PATTERNS: Final = (
     "build_pyodide.py",
     "web_build/*",
-    "web/index.html",
-    "web/service_worker.js",
-    "web/ops/**/*",
     "protocol/**/*.py",
     "client_py/**/*.py",
     "requirements/pyodide*.txt",
     "requirements/page-files.txt",
-    "requirements/ops-files.txt",
+    "package-lock.json",  # names the bundler
     "tests/golden/*",
     "node_modules/pyodide/*",
     "node_modules/lit-html/**/*.js",
@@ -30,7 +27,8 @@ _INPUT_PATTERNS: Final = (
 def hash_inputs(root: Path, version: str) -> str:
     """One digest over every file that the build reads, and the project's version."""
     paths = {path for pattern in _INPUT_PATTERNS for path in root.glob(pattern) if path.is_file()}
-    paths |= set(page_sources(root / "web").values())
+    dist = root / "web" / "dist"
+    paths |= {path for path in root.glob("web/**/*") if path.is_file() and not path.is_relative_to(dist)}
     listing = version + "".join(f"\n{path.relative_to(root)} {sha256_of(path)}" for path in sorted(paths))
     return hashlib.sha256(listing.encode()).hexdigest()
 

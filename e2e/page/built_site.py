@@ -2,14 +2,12 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page
 
 from e2e.page.site_server import SiteServer
-from web_build import pinned_files
 from web_build import site as site_layout
 from web_build.snapshot import EXTENSION_NAME, MEMORY_NAME, Snapshot
 
@@ -28,22 +26,17 @@ def read_build(site: Path) -> dict[str, Any]:
 def lay_out_again(built_site: Path, folder: Path, *, worker_begins_with: str = "", memory: Path | None = None) -> Path:
     """The same site with a line of the test at the head of the worker, or another memory, and digests to match."""
     build = read_build(built_site)
-    web = folder / "web"
-    shutil.copytree(ROOT / "web", web, ignore=shutil.ignore_patterns("dist"))
-    worker = web / "worker.mjs"
-    worker.write_text(worker_begins_with + worker.read_text())
     runtime = {path.name: path for path in (built_site / build["runtime"]).iterdir()}
     wheels = {path.name: path for path in (built_site / build["packages"]).iterdir() if path.suffix == ".whl"}
     (folder / "site").mkdir()
-    libraries = pinned_files.check_library_files(ROOT)
     folder_of_memory = built_site / build["snapshot"]["folder"]
     site_layout.lay_out(
         folder / "site",
-        web=web,
+        web=ROOT / "web",
+        bundles=bundles_with_worker(folder, worker_begins_with + (built_site / build["worker"]).read_text()),
         runtime=runtime,
         wheels=wheels,
         lock=build["lock"],
-        libraries=libraries,
         snapshot=Snapshot(
             memory=memory or folder_of_memory / MEMORY_NAME,
             extension=folder_of_memory / EXTENSION_NAME,
@@ -51,6 +44,23 @@ def lay_out_again(built_site: Path, folder: Path, *, worker_begins_with: str = "
         ),
     )
     return folder / "site"
+
+
+def bundles_with_worker(folder: Path, worker: str) -> dict[str, Path]:
+    """The page's scripts and styles as they were built, with another worker."""
+    built = (BUILT_SITE / read_build(BUILT_SITE)["worker"]).parent
+    (folder / "worker.js").write_text(worker)
+    return {name: built / name for name in site_layout.PAGE_BUNDLES} | {"worker.js": folder / "worker.js"}
+
+
+def import_source(page: Page, site: SiteServer, name: str, program: str, *arguments: Any) -> Any:
+    """What `program`, a function of the exports of a file of web/ that imports nothing, returns in the page."""
+    script = (ROOT / "web" / name).read_text()
+    address = f"{site.url}/source/{name}"
+    page.route(address, lambda route: route.fulfill(body=script, content_type="text/javascript"))
+    return page.evaluate(
+        f"async ([address, ...given]) => ({program})(await import(address), ...given)", [address, *arguments]
+    )
 
 
 def a_line(slowness: float) -> str:

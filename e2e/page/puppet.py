@@ -1,6 +1,5 @@
 """The page with a puppet for a worker: every message of the window is recorded, every one to it is the test's."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +7,9 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-from e2e.page.built_site import ROOT
+from e2e.page.built_site import ROOT, bundles_with_worker
 from e2e.page.site_server import SiteServer
 from e2e.recorder_page import wait_until
-from web_build import pinned_files
 from web_build import site as site_layout
 
 RECORDING_ID = "01999999-0000-7000-8000-000000000001"
@@ -29,10 +27,7 @@ window.hang = (to) => strings.postMessage({ to, isHung: true });
 
 def lay_out_puppet_site(folder: Path, *, worker_begins_with: str = "") -> Path:
     """The page of web/ around the puppet; the runtime's files are empty, because nothing boots them."""
-    web = folder / "web"
-    shutil.copytree(ROOT / "web", web, ignore=shutil.ignore_patterns("dist"))
     puppet = (Path(__file__).parent / "puppet_worker.mjs").read_text()
-    (web / "worker.mjs").write_text(worker_begins_with + puppet)
     empty = folder / "empty"
     empty.write_bytes(b"")
     site = folder / "site"
@@ -40,11 +35,11 @@ def lay_out_puppet_site(folder: Path, *, worker_begins_with: str = "") -> Path:
     runtime = dict.fromkeys(site_layout.RUNTIME_FILES, empty)
     site_layout.lay_out(
         site,
-        web=web,
+        web=ROOT / "web",
+        bundles=bundles_with_worker(folder, worker_begins_with + puppet),
         runtime=runtime,
         wheels={"a.whl": empty},
         lock={"info": {}, "packages": {}},
-        libraries=pinned_files.check_library_files(ROOT),
     )
     return site
 

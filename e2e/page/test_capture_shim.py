@@ -5,10 +5,12 @@ Time in the window is Playwright's clock, so that no test waits for something to
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from playwright.sync_api import Dialog
 
+from e2e.page.built_site import import_source
 from e2e.page.puppet import RECORDING_ID, Puppet, a_view, numbers_of
 
 # ---------------------------------------------------------------- the start
@@ -28,15 +30,15 @@ def test_the_boot_message_carries_epoch_formats_and_the_settings_of_the_query(
 
 
 def test_settings_by_query_count_on_loopback_hosts_only(puppet: Puppet) -> None:
-    read = """async ([hostname]) => {
-        const address = document.querySelector('script[src]').src.replace("page.js", "shim/settings.js");
-        const { readSettings } = await import(address);
-        return readSettings({ hostname, search: "?slice_ms=100" });
-    }"""
-    assert puppet.page.evaluate(read, ["localhost"]) == {"slice_ms": "100"}
-    assert puppet.page.evaluate(read, ["127.0.0.1"]) == {"slice_ms": "100"}
-    assert puppet.page.evaluate(read, ["holdfast.example"]) == {}
-    assert puppet.page.evaluate(read, ["localhost.example"]) == {}
+    program = """({ readSettings }, hostname) => readSettings({ hostname, search: "?slice_ms=100" })"""
+
+    def read(hostname: str) -> Any:
+        return import_source(puppet.page, puppet.site, "shim/settings.js", program, hostname)
+
+    assert read("localhost") == {"slice_ms": "100"}
+    assert read("127.0.0.1") == {"slice_ms": "100"}
+    assert read("holdfast.example") == {}
+    assert read("localhost.example") == {}
 
 
 def test_the_worker_that_fails_before_it_ever_ran_is_not_followed_by_another(

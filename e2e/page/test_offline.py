@@ -245,7 +245,7 @@ def test_a_build_that_does_not_arrive_whole_is_not_installed(
     puppet = open_kept_puppet(open_puppet)
     site, page = puppet.site, puppet.page
     site.folder = next_puppet_build
-    site.damaged.add("header.css")
+    site.damaged.add("page.css")
     outcome = page.evaluate(
         """async () => {
             const registration = await navigator.serviceWorker.getRegistration();

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator
 
+from e2e.page.built_site import import_source
 from e2e.page.puppet import RECORDING_ID, Puppet, a_row, a_view, numbers_of
 
 
@@ -152,10 +153,11 @@ def _is_alarm_of_memory(puppet: Puppet, is_expected: bool) -> bool:
 
 
 def test_held_slices_are_offered_as_one_file_a_run(puppet: Puppet) -> None:
-    outcome = puppet.page.evaluate(
-        """async () => {
-            const address = document.querySelector('script[src]').src.replace("page.js", "shim/held_slices.js");
-            const { HeldSlices, SHIM_BYTES_MAX } = await import(address);
+    outcome = import_source(
+        puppet.page,
+        puppet.site,
+        "shim/held_slices.js",
+        """async ({ HeldSlices, SHIM_BYTES_MAX }) => {
             const held = new HeldSlices("id");
             held.runs.set(0, { started: { type: "capture-started", mimeType: "audio/webm;codecs=opus" } });
             held.runs.set(1, { started: { type: "capture-started", mimeType: "video/mp4" } });
@@ -169,7 +171,7 @@ def test_held_slices_are_offered_as_one_file_a_run(puppet: Puppet) -> None:
                 names: files.map((file) => file.name), types: files.map((file) => file.type),
                 texts: await Promise.all(files.map((file) => file.text())),
             };
-        }"""
+        }""",
     )
     assert outcome == {
         "bound": 512 * 1024 * 1024,

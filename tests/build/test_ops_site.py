@@ -15,8 +15,7 @@ __all__ = ["web"]
 
 INDEX = """<head>
     <link rel="icon" href="icons/holdfast.svg">
-    <link rel="stylesheet" href="styles/tokens.css">
-    <link rel="stylesheet" href="lib/a/a.css">
+    <link rel="stylesheet" href="ops.css">
     <script type="module" src="ops.js"></script>
   </head><a href="#now">Now</a>"""
 
@@ -25,10 +24,8 @@ INDEX = """<head>
 def ops_web(web: Path) -> Path:
     files = {
         "ops/index.html": INDEX,
-        "ops/ops.js": "import './figures.js';",
-        "ops/figures.js": "export {};",
-        "styles/tokens.css": ":root {}",
-        "styles/base.css": "b {}",
+        "ops/ops.js": "'ops';",
+        "ops/ops.css": "b {}",
         "icons/holdfast.svg": "<svg/>",
     }
     for name, text in files.items():
@@ -40,8 +37,7 @@ def ops_web(web: Path) -> Path:
 def lay_out_page(web: Path, name: str = "ops-site") -> Path:
     folder = web.parent / name
     folder.mkdir(exist_ok=True)
-    (web.parent / "a.css").write_text("a {}")
-    lay_out_ops(folder, web=web, libraries={"a/a.css": web.parent / "a.css"})
+    lay_out_ops(folder, web=web, bundles={name: web / name for name in ("ops/ops.js", "ops/ops.css")})
     return folder
 
 
@@ -55,10 +51,8 @@ def test_every_reference_leads_to_a_file_of_its_folder_with_its_digest(ops_web: 
     references = re.findall(r'(?:href|src)="(assets/[^"]+)"(?: integrity="([^"]+)")?', page)
     assert {name.partition("/")[2].partition("/")[2] for name, _ in references} == {
         "icons/holdfast.svg",
-        "styles/tokens.css",
-        "lib/a/a.css",
+        "ops.css",
         "ops.js",
-        "figures.js",
     }
     for name, digest in references:
         assert (site / name).is_file()
@@ -68,19 +62,19 @@ def test_every_reference_leads_to_a_file_of_its_folder_with_its_digest(ops_web: 
 
 def test_a_changed_file_changes_the_folder(ops_web: Path) -> None:
     before = {path.name for path in (lay_out_page(ops_web) / "assets").iterdir()}
-    (ops_web / "ops" / "figures.js").write_text("export const changed = true;")
+    (ops_web / "ops" / "ops.js").write_text("'changed';")
     after = {path.name for path in (lay_out_page(ops_web, "again") / "assets").iterdir()}
     assert not before & after
 
 
 def test_a_reference_to_nothing_and_a_missing_file_are_refused_in_words(ops_web: Path) -> None:
     index = ops_web / "ops" / "index.html"
-    index.write_text(INDEX.replace("lib/a/a.css", "lib/a/b.css"))
-    with pytest.raises(BuildError, match=r"refers to lib/a/b\.css"):
+    index.write_text(INDEX.replace("ops.css", "other.css"))
+    with pytest.raises(BuildError, match=r"web/ops/index\.html refers to other\.css"):
         lay_out_page(ops_web)
     index.write_text(INDEX)
-    (ops_web / "ops" / "ops.js").unlink()
-    with pytest.raises(BuildError, match=r"needs ops\.js"):
+    (ops_web / "icons" / "holdfast.svg").unlink()
+    with pytest.raises(BuildError, match=r"web/icons/holdfast\.svg is missing"):
         lay_out_page(ops_web)
 
 

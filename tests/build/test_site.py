@@ -13,10 +13,10 @@ from web_build.refusal import BuildError
 
 INDEX = f"""<head>
 <link rel="icon" href="icons/a.svg">
-<link rel="stylesheet" href="styles/a.css">
-<script type="module" src="page.js"></script>
+<link rel="manifest" href="holdfast.webmanifest">
+<link rel="stylesheet" href="page.css">
 {site._MARKER}
-</head><a href="#here">here</a>"""
+</head><a href="#here">here</a><script type="module" async src="page.js"></script>"""
 
 
 @pytest.fixture
@@ -24,11 +24,11 @@ def web(tmp_path: Path) -> Path:
     web = tmp_path / "web"
     files = {
         "index.html": INDEX,
-        "page.js": "import './shim/a.js';",
-        "worker.mjs": "",
+        "page.js": "'page';",
+        "page.css": "a {}",
+        "worker.js": "",
         "service_worker.js": f"{site._SERVICE_WORKER_MARKER}\n",
-        "shim/a.js": "export {};",
-        "styles/a.css": "a {}",
+        "holdfast.webmanifest": "{}",
         "icons/a.svg": "<svg/>",
         "dist/old.txt": "of an earlier build",
     }
@@ -47,14 +47,13 @@ def lay_out(web: Path, name: str = "site") -> Path:
     folder.mkdir()
     runtime = {part: root / part for part in site.RUNTIME_FILES}
     lock = {"packages": {"a": {"file_name": "a.whl"}}, "odd": "</script>"}
-    (root / "b.js").write_text("export {};")
     files = site.lay_out(
         folder,
         web=web,
+        bundles={name: web / name for name in site.PAGE_BUNDLES},
         runtime=runtime,
         wheels={"a.whl": root / "a.whl"},
         lock=lock,
-        libraries={"b/b.js": root / "b.js"},
     )
     site.write_manifest(folder, files, {})
     return folder
@@ -80,10 +79,9 @@ def test_everything_but_index_and_service_worker_lies_in_folders_named_by_their_
         "service_worker.js",
         "build.json",
         "assets/page/page.js",
-        "assets/page/worker.mjs",
-        "assets/page/shim/a.js",
-        "assets/page/lib/b/b.js",
-        "assets/page/styles/a.css",
+        "assets/page/page.css",
+        "assets/page/worker.js",
+        "assets/page/holdfast.webmanifest",
         "assets/page/icons/a.svg",
         "assets/packages/a.whl",
         *(f"assets/runtime/{name}" for name in site.RUNTIME_FILES),
@@ -92,7 +90,7 @@ def test_everything_but_index_and_service_worker_lies_in_folders_named_by_their_
 
 def test_a_changed_file_changes_the_name_of_its_folder_alone(web: Path) -> None:
     before = {path.name for path in (lay_out(web) / "assets").iterdir()}
-    (web / "shim" / "a.js").write_text("export { };")
+    (web / "worker.js").write_text("'another';")
     after = {path.name for path in (lay_out(web, "again") / "assets").iterdir()}
     assert [name.split("-")[0] for name in before - after] == ["page"]
     assert len(before & after) == 2
@@ -102,7 +100,7 @@ def test_the_index_names_every_script_and_style_with_its_digest(web: Path) -> No
     folder = lay_out(web)
     index = (folder / "index.html").read_text()
     checked = dict(re.findall(r'(?:href|src)="([^"]+)" integrity="([^"]+)"', index))
-    assert {Path(name).name for name in checked} == {"page.js", "a.js", "b.js", "a.css"}
+    assert {Path(name).name for name in checked} == {"page.js", "page.css"}
     for name, integrity in checked.items():
         assert integrity == integrity_of(folder / name)
     assert re.search(r'<link rel="icon" href="assets/page-[0-9a-f]{16}/icons/a\.svg">', index)
@@ -133,7 +131,7 @@ def test_the_service_worker_keeps_every_file_of_its_build_and_the_index_by_their
     assert json.loads(found[1]) == expected
 
 
-@pytest.mark.parametrize("name", ["index.html", "shim/a.js"])
+@pytest.mark.parametrize("name", ["index.html", "worker.js"])
 def test_a_change_gives_the_build_another_name_and_the_same_again_the_same(web: Path, name: str) -> None:
     before = boot_of(lay_out(web))["name"]
     assert boot_of(lay_out(web, "again"))["name"] == before
@@ -148,20 +146,19 @@ def test_a_service_worker_without_its_place_for_the_build_is_refused(web: Path) 
 
 
 def test_a_reference_to_what_is_not_there_is_refused(web: Path) -> None:
-    (web / "index.html").write_text(INDEX.replace("styles/a.css", "styles/b.css"))
-    with pytest.raises(BuildError, match=r"refers to styles/b\.css"):
+    (web / "index.html").write_text(INDEX.replace("page.css", "other.css"))
+    with pytest.raises(BuildError, match=r"web/index\.html refers to other\.css"):
         lay_out(web)
 
 
-@pytest.mark.parametrize("name", ["page.js", "worker.mjs", "service_worker.js"])
-def test_a_missing_entry_is_refused(web: Path, name: str) -> None:
-    (web / name).unlink()
-    with pytest.raises(BuildError, match=rf"web/{re.escape(name)} is missing"):
+def test_a_missing_service_worker_is_refused(web: Path) -> None:
+    (web / "service_worker.js").unlink()
+    with pytest.raises(BuildError, match=r"web/service_worker\.js is missing"):
         lay_out(web)
 
 
 def test_a_file_of_unknown_type_is_refused(web: Path) -> None:
-    (web / "notes.txt").write_text("")
+    (web / "icons" / "notes.txt").write_text("")
     with pytest.raises(BuildError, match=r"notes\.txt has no media type"):
         lay_out(web)
 
@@ -191,6 +188,8 @@ def test_every_source_of_the_page_is_an_input_and_what_was_built_is_not(tmp_path
         "web_build/site.py",
         "web/page.js",
         "web/design/deep/a.css",
+        "web/ops/ops.js",
+        "package-lock.json",
         "web/index.html",
         "web/service_worker.js",
         "protocol/wire.py",

@@ -1,5 +1,5 @@
 // Findings with what to do about them, the last audit, scrub and collect, and buttons that run them.
-import { html, render } from "./lib/lit-html/lit-html.js";
+import { html, render } from "lit-html";
 import { inWords } from "./figures.js";
 import { ask } from "./server.js";
 import { nextSteps, reports } from "./texts.js";

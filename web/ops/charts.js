@@ -1,5 +1,5 @@
 // Charts of the last hour: uPlot over figures a second, in the page's own colours.
-import uPlot from "./lib/uplot/dist/uPlot.esm.js";
+import uPlot from "uplot";
 
 const HEIGHT_PX = 170;
 const HOUR_S = 3600;

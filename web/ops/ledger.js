@@ -1,5 +1,5 @@
 // The ledger, browsed: a recording, its chunks, the object that holds each, and the bytes.
-import { html, nothing, render } from "./lib/lit-html/lit-html.js";
+import { html, nothing, render } from "lit-html";
 import { inWords } from "./figures.js";
 import { ask, askBytes } from "./server.js";
 

@@ -1,5 +1,5 @@
 // What there is at this moment: figures, stores, recordings by state, and the one verdict at the head of the page.
-import { html, render } from "./lib/lit-html/lit-html.js";
+import { html, render } from "lit-html";
 import { inWords } from "./figures.js";
 import { checks, states } from "./texts.js";
 

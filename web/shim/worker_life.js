@@ -8,15 +8,13 @@ const SILENCE_MS_MAX = 60_000;
 const TICK_MS = 1_000;
 const TICK_LATE_MS = 2_500; // the window itself was asleep: nobody's silence can be judged
 
-// A worker that loads the build, and this end of its port; what goes wrong before a WorkerLife listens is kept.
+// A worker that loads the build, and this end of its port.
 // `names` are the addresses that are kept for certain (see KeptBuild), where they are known.
 export function openWorker(build, base, epoch, names) {
   const channel = new MessageChannel();
   const worker = new Worker(new URL(build.worker, base), { type: "module", name: `holdfast-${epoch}` });
-  const opened = { worker, port: channel.port1, error: null };
-  worker.onerror = (event) => (opened.error = event);
   worker.postMessage({ build, base, names, port: channel.port2 }, [channel.port2]);
-  return opened;
+  return { worker, port: channel.port1 };
 }
 
 export class WorkerLife {
@@ -31,20 +29,19 @@ export class WorkerLife {
     setInterval(() => this.tick(), TICK_MS);
   }
 
-  // The first one was opened before the page's own scripts ran (start.js).
+  // The first one was opened before all else (start.js).
   start(opened = openWorker(this.build, this.base, this.epoch + 1)) {
     this.epoch += 1;
     this.isBooting = true;
     this.startedAt = performance.now();
     this.silentMs = 0;
-    Object.assign(this, { worker: opened.worker, port: opened.port });
+    Object.assign(this, opened);
     this.port.onmessage = ({ data }) => this.#hear(data);
     this.worker.onerror = (event) => {
       event.preventDefault();
       this.#die(event.message ?? "");
     };
     this.send({ type: "boot", epoch: this.epoch, ...this.boot() });
-    if (opened.error) this.worker.onerror(opened.error);
   }
 
   // Queued by the port until the worker listens.

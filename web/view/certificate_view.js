@@ -1,5 +1,5 @@
 // Shows the server's certificate of a recording in words, and offers it as a file.
-import { html, render } from "../lib/lit-html/lit-html.js";
+import { html, render } from "lit-html";
 import { bytes, texts } from "../texts.js";
 import { titleOf } from "./row_view.js";
 

@@ -1,6 +1,6 @@
 // Keys for what the page's buttons do, and the help that names them. Whoever speaks to the computer, or types where no
 // field has the keyboard, may turn them off: a key alone must not do what nobody meant.
-import { html, render } from "../lib/lit-html/lit-html.js";
+import { html, render } from "lit-html";
 import { keepChoice } from "../shim/choice.js";
 import { texts } from "../texts.js";
 

@@ -1,7 +1,7 @@
 // The list of recordings: the worker's View and the server's pages as one. Rows stand in blocks; only blocks near what
 // is seen have their rows in the document, so thousands of recordings cost no more than a few screens of them.
-import { html, nothing, render } from "../lib/lit-html/lit-html.js";
-import { repeat } from "../lib/lit-html/directives/repeat.js";
+import { html, nothing, render } from "lit-html";
+import { repeat } from "lit-html/directives/repeat.js";
 import { texts } from "../texts.js";
 import { rowTemplate } from "./row_view.js";
 

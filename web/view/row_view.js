@@ -1,5 +1,5 @@
 // One row of the list.
-import { html, nothing } from "../lib/lit-html/lit-html.js";
+import { html, nothing } from "lit-html";
 import { duration, texts } from "../texts.js";
 import { peaksOf } from "./peaks.js";
 

@@ -1,6 +1,6 @@
 // The choice of what to record, and the preview that proves before Record that something is heard and seen. Nothing is
 // listened to before the person asked for it once; from then on the preview opens wherever the browser allows it.
-import { html, nothing, render } from "../lib/lit-html/lit-html.js";
+import { html, nothing, render } from "lit-html";
 import { keepChoice, openStream, QUALITIES, SCREEN_SOUNDS } from "../shim/choice.js";
 import { bytes, texts } from "../texts.js";
 

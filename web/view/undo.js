@@ -1,6 +1,6 @@
 // Deletions wait here for a moment in which Undo takes them back. Nothing has happened until then: a tab that is
 // closed in between has deleted nothing.
-import { html, render } from "../lib/lit-html/lit-html.js";
+import { html, render } from "lit-html";
 import { texts } from "../texts.js";
 import { titleOf } from "./row_view.js";
 
