@@ -7,8 +7,12 @@ from e2e.figures import Figures
 from e2e.machine import Machine
 from e2e.recorder_page import READY_LIMIT_S, RecorderPage
 from e2e.service import Service
+from loadtest.machine import describe_core
 
 WARM_STARTS = 3
+# A first visit as people make it: the browser keeps what it compiled only of a page that stays for some seconds.
+SLICES_OF_THE_FIRST_VISIT = 100
+AT_REST_MS = 3_000  # a browser that has just started is busy with itself
 
 # Since the navigation began, the service worker's own start included.
 NOTE_WHEN_RECORD_CAN_BE_PRESSED = """
@@ -30,6 +34,11 @@ def open_and_time(machine: Machine) -> tuple[RecorderPage, float]:
     return tab, tab.page.evaluate("window.pressableAtMs")
 
 
+def middle_of(times_ms: list[float]) -> str:
+    """The median, and all of them."""
+    return f"{statistics.median(times_ms):.0f} ms ({', '.join(f'{ms:.0f}' for ms in sorted(times_ms))})"
+
+
 def test_record_can_be_pressed_soon_after_a_cold_and_after_a_warm_start(
     service: Service, start_machine: Callable[..., Machine], figures: Figures
 ) -> None:
@@ -37,13 +46,24 @@ def test_record_can_be_pressed_soon_after_a_cold_and_after_a_warm_start(
     tab, cold_ms = open_and_time(machine)
     cold_from = tab.shown["started-from"]  # as the files' pace on this machine decided
     tab.wait(lambda: tab.shown["offline-use"] == "ready", "the page to be kept", READY_LIMIT_S)
-    warm = []
+    recording_id, _ = machine.record(tab)
+    tab.wait_for_count("slices-durable", SLICES_OF_THE_FIRST_VISIT)
+    tab.stop()
+    tab.wait_for_row(recording_id, "complete")
+    with_browser, warm = [], []
     for _ in range(WARM_STARTS):
         machine.kill_browser()
         machine.start_browser()
         tab, warm_ms = open_and_time(machine)
         assert tab.shown["started-from"] == "snapshot"
+        with_browser.append(warm_ms)
+        tab.page.close()
+        at_rest = machine.new_tab()
+        at_rest.page.wait_for_timeout(AT_REST_MS)
+        tab, warm_ms = open_and_time(machine)
+        assert tab.shown["started-from"] == "snapshot"
         warm.append(warm_ms)
     figures.note("Record can be pressed, cold", f"{cold_ms:.0f} ms (from {cold_from})", goal="under 4 s")
-    shown = ", ".join(f"{ms:.0f}" for ms in sorted(warm))
-    figures.note("Record can be pressed, warm", f"{statistics.median(warm):.0f} ms ({shown})", goal="under 1 s")
+    figures.note("Record can be pressed, warm", middle_of(warm), goal="under 1 s")
+    figures.note("Record can be pressed, warm, the browser just started", middle_of(with_browser))
+    figures.note("Record can be pressed, speed of a core", describe_core())

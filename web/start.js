@@ -13,7 +13,10 @@ firstWorker?.catch(() => {}); // page.js hears of it
 async function begin() {
   // The worker reads the answer; only a window may ask.
   navigator.storage.persist().catch(() => {});
-  const [kept] = await Promise.all([new KeptBuild(build, document.baseURI).open(), holdBuild(build)]);
+  const held = holdBuild(build);
+  // A service worker gave this page out and has the worker's file too. One that comes past it the worker checks itself.
+  if (navigator.serviceWorker?.controller) return openWorker(build, document.baseURI, 1);
+  const [kept] = await Promise.all([new KeptBuild(build, document.baseURI).open(), held]);
   await kept.load(build.worker);
   return openWorker(build, document.baseURI, 1, kept.names);
 }

@@ -92,7 +92,7 @@ class Client:
                 self._on_tab(event.content)
             case _:
                 self._storage.handle(event)
-        if not isinstance(event, ev.SliceWritten):
+        if self._parts.starting.may_send and not isinstance(event, ev.SliceWritten):
             self._start_requests()
         self._parts.showing.show()
         return self.book.take_effects()

@@ -25,6 +25,8 @@ class Preparing:
         self._log = log
         self._room = room
         self._is_asking_id = False
+        self._may_open = False
+        self._locked: Recording | None = None  # it waits for the storage to be proved
         self._retry_at_ms: int | None = None
         self.words = ""  # why Record cannot be pressed
 
@@ -36,11 +38,18 @@ class Preparing:
         return recording if is_ready else None
 
     def prepare(self) -> None:
-        """Begin, unless it is done or under way."""
+        """Begin, unless it is done or under way. The lock may come before the storage is proved, the folder not."""
         if self._book.prepared_id is None and not self._is_asking_id:
             self._is_asking_id = True
             self._retry_at_ms = None
             self._book.do(MakeRecordingId())
+
+    def allow(self) -> None:
+        """The storage works: the folder may exist."""
+        self._may_open = True
+        if self._locked is not None:
+            recording, self._locked = self._locked, None
+            self._log.open_epoch(recording, with_slices=True)
 
     def on_id(self, event: RecordingIdMade) -> None:
         """The id is made; the window locks it first."""
@@ -52,11 +61,13 @@ class Preparing:
         self._book.tell(HoldCaptureLock(recording_id=event.recording_id))
 
     def on_lock_held(self, recording_id: str) -> None:
-        """Now the folder may exist."""
+        """No other tab will take its folder for a dead one's."""
         recording = self._book.recordings.get(recording_id)
         if recording is not None and recording.life is RecordingLife.LOCKING:
             recording.step(RecordingStep.LOCKED)
-            self._log.open_epoch(recording, with_slices=True)
+            self._locked = recording
+            if self._may_open:
+                self.allow()
 
     def on_epoch_opened(self, recording: Recording, event: EpochOpened) -> None:
         """The files exist; the ballast comes to lie beside them."""

@@ -29,6 +29,7 @@ class Starting:
         self._probe_at_ms: int | None = None
         self._take_up_at_ms: int | None = None
         self.has_booted = False
+        self.may_send = False  # Record is possible first, then the network has its turn
         self.storage_words = ""
         self.failure_words = ""  # why nothing can be saved here
 
@@ -40,6 +41,8 @@ class Starting:
         self._live_id = message.live_recording_id
         self._book.tell(Booting(progress=0.9, label="Looking at this device's storage"))
         self._book.do(ProbeStorage())
+        if self._live_id is None:
+            self._preparing.prepare()  # its lock is asked for meanwhile
 
     def on_probed(self, event: StorageProbed) -> None:
         """The storage works."""
@@ -51,6 +54,7 @@ class Starting:
         )
         self.has_booted = True
         self.failure_words = ""
+        self._preparing.allow()
         if self._live_id is not None:
             self._take_up()
             return
@@ -59,7 +63,7 @@ class Starting:
 
     def on_unusable(self, event: StorageUnusable) -> None:
         """Say why nobody can record, and try again now and then."""
-        self.has_booted = True
+        self.has_booted = self.may_send = True
         self._probe_at_ms = self._book.now_ms + PROBE_AGAIN_MS
         if event.is_full:
             self.failure_words = "This device has no room left. Free some space to record."
@@ -91,5 +95,6 @@ class Starting:
 
     def _take_up(self) -> None:
         self._take_up_at_ms = None
+        self.may_send = True
         live_id, self._live_id = self._live_id, None
         self._adopting.start(live_id)

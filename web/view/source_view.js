@@ -15,20 +15,22 @@ export class SourceView {
     this.options = form.querySelector(".options");
     this.stream = null; // what is heard and seen now: the preview, or what is recorded
     this.preview = null; // {stream, key} while it is open
-    this.devices = [];
+    this.devices = null; // until they were asked for
     this.isOpen = false;
     for (const radio of form.querySelectorAll("input[name=source]")) {
       radio.checked = radio.value === choice.source;
       radio.onchange = () => this.#choose({ source: radio.value });
     }
     navigator.mediaDevices?.addEventListener("devicechange", () => this.#listDevices());
-    this.#listDevices();
+    this.#render();
     if (choice.isPreviewed) this.#previewIfAllowed();
   }
 
   // `run` is the shim's, while something is captured.
   show({ state }, run) {
     this.run = run;
+    // The browser starts a process of its own to list them: not while Record is waited for.
+    if (!this.devices && state !== "loading") this.#listDevices();
     const isOpen = state === "recording" || state === "stopping";
     if (isOpen !== this.isOpen) {
       this.isOpen = isOpen;
@@ -122,6 +124,7 @@ export class SourceView {
   }
 
   async #listDevices() {
+    this.devices ??= [];
     this.devices = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
     this.#render();
   }
@@ -133,7 +136,7 @@ export class SourceView {
         ${options.map(([value, words]) => html`<option value=${value} ?selected=${value === this.choice[name]}>${words}</option>`)}
       </select></label>`;
     const device = (name, kind) => {
-      const known = this.devices.filter((each) => each.kind === kind && each.deviceId && each.deviceId !== "default" && each.label);
+      const known = (this.devices ?? []).filter((each) => each.kind === kind && each.deviceId && each.deviceId !== "default" && each.label);
       return select(name, texts.choice[name], [["", texts.choice.anyDevice], ...known.map((each) => [each.deviceId, each.label])]);
     };
     const hasVoice = source !== "screen" || screenSound === "microphone";
