@@ -265,6 +265,18 @@ def test_a_build_that_does_not_arrive_whole_is_not_installed(
     puppet.wait(lambda: puppet.shown["state"] == "ready", "the page of the build that is kept")
 
 
+def test_a_worker_whose_file_is_kept_no_more_checks_itself(page: Page, site: SiteServer) -> None:
+    recorder = RecorderPage(page, site.url).open()
+    recorder.wait(lambda: recorder.shown["offline-use"] == "ready", "the page to be kept", READY_LIMIT_S)
+    worker = read_build(site.folder)["worker"]
+    page.evaluate("async ([name, path]) => (await caches.open(name)).delete(path)", [build_name(site), f"/{worker}"])
+    page.context.new_cdp_session(page).send("Network.clearBrowserCache")
+    site.damaged.add("/worker.js")
+    page.reload()  # under the service worker now, and the worker opens at once
+    recorder.wait(lambda: recorder.state == "failed", "the failure", READY_LIMIT_S)
+    assert worker in recorder.words
+
+
 @pytest.mark.parametrize(
     "fault",
     [
