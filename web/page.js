@@ -9,6 +9,7 @@ import { readSettings } from "./shim/settings.js";
 import { WorkerLife } from "./shim/worker_life.js";
 import { texts } from "./texts.js";
 import { combine } from "./view/combine.js";
+import { drawTogether } from "./view/drawing.js";
 import { LevelMeter } from "./view/level.js";
 import { saveFile } from "./view/held_files.js";
 import { listenForKeys } from "./view/keys.js";
@@ -42,7 +43,7 @@ const recorder = new Recorder({
   options: (source) => sources.recorderOptions(source),
   countDown: (run) => sources.countDown(run, refresh),
 });
-const meter = new LevelMeter(element("level"));
+const meter = new LevelMeter(element("level"), () => refresh());
 const offlineUse = new OfflineUse((use) => {
   state.offlineUse = use;
   refresh();
@@ -103,8 +104,8 @@ const sources = new SourceView({
   },
 });
 
+const redraw = drawTogether(draw);
 let life = null;
-let frame = null;
 start();
 
 function start() {
@@ -149,19 +150,20 @@ function fail(why) {
   refresh();
 }
 
-// The root's data-* are current at once, also in a hidden tab; what a person sees follows with the next frame.
+// The root's data-* are current at once, also in a hidden tab; what a person sees follows.
 function refresh() {
   state.isFull = (recorder.held?.bytesHeld ?? 0) > SHIM_BYTES_MAX;
   const page = combine(state, recorder);
   showAttributes(page);
-  frame ??= requestAnimationFrame(() => {
-    frame = null;
-    const shown = combine(state, recorder);
-    show(shown, state);
-    if (state.view) library.list.show(state.view.recordings, shown.liveId, shown.countdownS ? shown.recordingId : "");
-    sources.show(shown, recorder.run);
-    meter.follow(sources.stream);
-  });
+  redraw(page.state);
+}
+
+function draw() {
+  const shown = combine(state, recorder);
+  show(shown, state);
+  if (state.view) library.list.show(state.view.recordings, shown.liveId, shown.countdownS ? shown.recordingId : "");
+  sources.show(shown, recorder.run);
+  meter.show(sources.stream);
 }
 
 element("record").onclick = () => {

@@ -3,21 +3,27 @@ import { texts } from "../texts.js";
 
 const FLOOR_DB = -60; // where the bar begins
 const HEARD_DB = -50; // above the noise of a quiet room
-const SHOW_MS = 60; // as often as an eye needs it, and less than the samples last: nothing between two looks is missed
-const FALL = 0.93; // what is left of a loud moment a step later: about half a second is seen of it
+const SHOW_MS = 100;
+const SAMPLES = 8192; // they last longer than that, so that nothing between two looks is missed
+const FALL = 0.88; // what is left of a loud moment a step later: about half a second is seen of it
 const SILENCE_MS = 4_000; // nobody who tests a microphone is silent for so long
 
 export class LevelMeter {
-  constructor(element) {
-    this.element = element;
+  // `onStep()` is called while there is something to show: `show` is expected to follow.
+  constructor(element, onStep) {
+    Object.assign(this, { element, onStep });
     [this.bar, this.words] = element.children;
     this.stream = null;
     this.level = 0; // as it is shown
   }
 
-  // Follow this stream from now on; null: none.
-  follow(stream) {
-    if (stream === this.stream) return;
+  // How loud this stream is; null: none.
+  show(stream) {
+    if (stream !== this.stream) this.#follow(stream);
+    if (!this.element.hidden) this.#look();
+  }
+
+  #follow(stream) {
     this.source?.disconnect();
     clearInterval(this.showing);
     this.stream = stream;
@@ -26,16 +32,16 @@ export class LevelMeter {
     if (!hasSound) return;
     this.context ??= new AudioContext();
     this.context.resume().catch(() => {});
-    this.analyser ??= new AnalyserNode(this.context, { fftSize: 4096 });
+    this.analyser ??= new AnalyserNode(this.context, { fftSize: SAMPLES });
     this.samples ??= new Float32Array(this.analyser.fftSize);
     this.source = this.context.createMediaStreamSource(stream);
     this.source.connect(this.analyser);
     this.heardAt = null;
     this.begunAt = performance.now();
-    this.showing = setInterval(() => this.#show(), SHOW_MS);
+    this.showing = setInterval(this.onStep, SHOW_MS);
   }
 
-  #show() {
+  #look() {
     this.analyser.getFloatTimeDomainData(this.samples);
     const peak = this.samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
     const db = 20 * Math.log10(peak);
