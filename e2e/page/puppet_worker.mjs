@@ -1,5 +1,7 @@
 // Stands in for the product's worker in tests of the window's shim: it decides nothing, says to the window what the
 // test wants said, and reports all it hears. The test reaches it over a BroadcastChannel, by its name (one an epoch).
+const nothing = new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer);
+
 self.onmessage = ({ data: { port } }) => {
   const strings = new BroadcastChannel("puppet");
   port.onmessage = async ({ data: { blob, ...message } }) => {
@@ -7,7 +9,7 @@ self.onmessage = ({ data: { port } }) => {
   };
   strings.onmessage = ({ data: { to, message, isHung } }) => {
     if (to !== self.name) return;
-    if (isHung) for (;;); // as a Python that never comes back
+    if (isHung) Atomics.wait(nothing, 0, 0); // as a Python that never comes back, but it leaves the processor to others
     port.postMessage(message);
   };
   strings.postMessage({ from: self.name, message: { type: "up" } });
