@@ -1,5 +1,6 @@
 """How long it takes until Record can be pressed. Printed at the end of the run, never asserted."""
 
+import os
 import statistics
 from collections.abc import Callable
 
@@ -42,6 +43,7 @@ def middle_of(times_ms: list[float]) -> str:
 def test_record_can_be_pressed_soon_after_a_cold_and_after_a_warm_start(
     service: Service, start_machine: Callable[..., Machine], figures: Figures
 ) -> None:
+    os.sync()  # a set-up before has left much to be written, and each flush of the page would wait for it
     machine = start_machine(is_as_shipped=True)
     tab, cold_ms = open_and_time(machine)
     cold_from = tab.shown["started-from"]  # as the files' pace on this machine decided
