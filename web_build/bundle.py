@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from web_build.node_tool import run_script
+from web_build.ops_site import OPS_BUNDLES
 from web_build.refusal import BuildError
+from web_build.site import PAGE_BUNDLES
 
-ENTRIES: Final = ("page.js", "page.css", "worker.js", "ops/ops.js", "ops/ops.css")
+ENTRIES: Final = PAGE_BUNDLES + OPS_BUNDLES
 
 
 def bundle(node: Path, *, web: Path, libraries: Mapping[str, Path], node_modules: Path, out: Path) -> dict[str, Path]:

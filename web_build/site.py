@@ -31,7 +31,6 @@ from web_build.snapshot import EXTENSION_NAME, LOADER, MEMORY_NAME, Snapshot
 RUNTIME_FILES: Final = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
 PAGE_BUNDLES: Final = ("page.js", "page.css", "worker.js")
 SERVICE_WORKER: Final = "service_worker.js"
-MANIFEST_NAME: Final = "holdfast.webmanifest"
 _MARKER: Final = "<!-- build: the runtime's addresses and every file's digest are written here -->"
 _SERVICE_WORKER_MARKER: Final = (
     'const BUILD = null; // build: {name, files: digest by path, the index under ""} is written here'
@@ -91,10 +90,8 @@ def lay_out(
         raise BuildError(
             f"web/{SERVICE_WORKER} is missing.", next_step=f"git checkout web/{SERVICE_WORKER}, then make build"
         )
-    icons = {path.relative_to(web).as_posix(): path for path in (web / "icons").iterdir()}
-    page = copy_folder(
-        site, "page", {name: bundles[name] for name in PAGE_BUNDLES} | icons | {MANIFEST_NAME: web / MANIFEST_NAME}
-    )
+    installed = {path.relative_to(web).as_posix(): path for path in (*web.glob("icons/*"), *web.glob("*.webmanifest"))}
+    page = copy_folder(site, "page", {name: bundles[name] for name in PAGE_BUNDLES} | installed)
     runtime_folder = copy_folder(site, "runtime", {name: runtime[name] for name in RUNTIME_FILES})
     packages = copy_folder(site, "packages", wheels)
     start = {MEMORY_NAME: snapshot.memory, EXTENSION_NAME: snapshot.extension, LOADER.name: LOADER} if snapshot else {}

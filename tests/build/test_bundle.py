@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.build.test_site import write_files
 from web_build.bundle import ENTRIES, bundle
 from web_build.node_tool import find_node
 from web_build.pinned_files import check_library_files
@@ -15,7 +16,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def web(tmp_path: Path) -> Path:
-    web = tmp_path / "web"
     files = {
         "page.js": 'import { html } from "lit-html";\nimport { name } from "./shim/a.js";\nconsole.log(html, name);\n',
         "page.css": '@import "./styles/a.css";\n',
@@ -25,10 +25,7 @@ def web(tmp_path: Path) -> Path:
         "ops/ops.js": "console.log(1);\n",
         "ops/ops.css": '@import "../styles/a.css";\n',
     }
-    for name, text in files.items():
-        (web / name).parent.mkdir(parents=True, exist_ok=True)
-        (web / name).write_text(text)
-    return web
+    return write_files(tmp_path / "web", files)
 
 
 def bundle_of(web: Path, out: str = "out") -> dict[str, Path]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.build.test_site import boot_of, lay_out, web
-from web_build.ops_site import lay_out_ops
+from tests.build.test_site import boot_of, lay_out, web, write_files
+from web_build.ops_site import OPS_BUNDLES, lay_out_ops
 from web_build.refusal import BuildError
 
 __all__ = ["web"]
@@ -28,16 +28,13 @@ def ops_web(web: Path) -> Path:
         "ops/ops.css": "b {}",
         "icons/holdfast.svg": "<svg/>",
     }
-    for name, text in files.items():
-        (web / name).parent.mkdir(parents=True, exist_ok=True)
-        (web / name).write_text(text)
-    return web
+    return write_files(web, files)
 
 
 def lay_out_page(web: Path, name: str = "ops-site") -> Path:
     folder = web.parent / name
     folder.mkdir(exist_ok=True)
-    lay_out_ops(folder, web=web, bundles={name: web / name for name in ("ops/ops.js", "ops/ops.css")})
+    lay_out_ops(folder, web=web, bundles={name: web / name for name in OPS_BUNDLES})
     return folder
 
 

@@ -32,10 +32,15 @@ def web(tmp_path: Path) -> Path:
         "icons/a.svg": "<svg/>",
         "dist/old.txt": "of an earlier build",
     }
+    return write_files(web, files)
+
+
+def write_files(folder: Path, files: dict[str, str]) -> Path:
+    """The folder, with these texts in it by name."""
     for name, text in files.items():
-        (web / name).parent.mkdir(parents=True, exist_ok=True)
-        (web / name).write_text(text)
-    return web
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
 
 
 def lay_out(web: Path, name: str = "site") -> Path:
@@ -148,6 +153,13 @@ def test_a_service_worker_without_its_place_for_the_build_is_refused(web: Path) 
 def test_a_reference_to_what_is_not_there_is_refused(web: Path) -> None:
     (web / "index.html").write_text(INDEX.replace("page.css", "other.css"))
     with pytest.raises(BuildError, match=r"web/index\.html refers to other\.css"):
+        lay_out(web)
+
+
+@pytest.mark.parametrize("name", ["holdfast.webmanifest", "icons/a.svg"])
+def test_what_installing_the_page_needs_is_missed_by_name(web: Path, name: str) -> None:
+    (web / name).unlink()
+    with pytest.raises(BuildError, match=rf"web/index\.html refers to {re.escape(name)}"):
         lay_out(web)
 
 
