@@ -48,6 +48,38 @@ def test_the_roots_counts_are_those_of_the_current_recording(puppet: Puppet) -> 
         puppet.wait(partial(shows, puppet, words), words)
 
 
+def test_figures_are_drawn_ten_times_a_second_at_most_and_another_state_at_once(puppet: Puppet) -> None:
+    clock, draws = puppet.page.clock, "window.draws"
+    clock.pause_at(puppet.page.evaluate("Date.now()") / 1_000 + 1)
+
+    def tell(captured: int, state: str) -> None:
+        current = a_row(slicesCaptured=captured, slicesDurable=captured)
+        puppet.tell(a_view(state=state, current=current, recordings=[current]))
+        puppet.wait(lambda: puppet.shown["slicesCaptured"] == str(captured), f"{captured} slices")
+
+    tell(1, "idle")
+    clock.run_for(500)
+    puppet.page.evaluate(
+        """() => {
+            window.draws = 0;
+            const options = { subtree: true, childList: true, characterData: true };
+            new MutationObserver(() => (window.draws += 1)).observe(document.getElementById("path"), options);
+        }"""
+    )
+    for captured in range(2, 12):
+        tell(captured, "idle")
+        clock.run_for(10)
+    assert puppet.page.evaluate(draws) <= 2
+    clock.run_for(200)
+    assert shows(puppet, "11 slices")
+    assert 1 <= puppet.page.evaluate(draws) <= 3
+    tell(12, "idle")
+    clock.run_for(40)  # a frame or two: that was drawn after a rest, and the next figure would wait
+    tell(13, "ready")
+    clock.run_for(40)
+    assert shows(puppet, "13 slices")
+
+
 UPLOADING = {"state": "uploading", "chunksSealed": 3, "chunksAcknowledged": 1, "slicesCaptured": 5, "slicesDurable": 5}
 UPLOADED = UPLOADING | {"state": "uploaded", "chunksAcknowledged": 3, "chunksVerified": 2}
 COMPLETE = UPLOADED | {"state": "complete", "chunksVerified": 3}
