@@ -33,7 +33,9 @@ def lay_out_again(built_site: Path, folder: Path, *, worker_begins_with: str = "
     site_layout.lay_out(
         folder / "site",
         web=ROOT / "web",
-        bundles=bundles_with_worker(folder, worker_begins_with + (built_site / build["worker"]).read_text()),
+        bundles=bundles_with_worker(
+            built_site, folder, worker_begins_with + (built_site / build["worker"]).read_text()
+        ),
         runtime=runtime,
         wheels=wheels,
         lock=build["lock"],
@@ -46,9 +48,9 @@ def lay_out_again(built_site: Path, folder: Path, *, worker_begins_with: str = "
     return folder / "site"
 
 
-def bundles_with_worker(folder: Path, worker: str) -> dict[str, Path]:
+def bundles_with_worker(built_site: Path, folder: Path, worker: str) -> dict[str, Path]:
     """The page's scripts and styles as they were built, with another worker."""
-    built = (BUILT_SITE / read_build(BUILT_SITE)["worker"]).parent
+    built = (built_site / read_build(built_site)["worker"]).parent
     (folder / "worker.js").write_text(worker)
     return {name: built / name for name in site_layout.PAGE_BUNDLES} | {"worker.js": folder / "worker.js"}
 

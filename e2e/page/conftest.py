@@ -73,8 +73,8 @@ def recorder(page: Page, known_site: SiteServer) -> Iterator[RecorderPage]:
 
 
 @pytest.fixture(scope="module")
-def puppet_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lay_out_puppet_site(tmp_path_factory.mktemp("puppet"))
+def puppet_site(built_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lay_out_puppet_site(built_site, tmp_path_factory.mktemp("puppet"))
 
 
 @pytest.fixture

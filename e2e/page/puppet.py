@@ -25,8 +25,8 @@ window.hang = (to) => strings.postMessage({ to, isHung: true });
 """
 
 
-def lay_out_puppet_site(folder: Path, *, worker_begins_with: str = "") -> Path:
-    """The page of web/ around the puppet; the runtime's files are empty, because nothing boots them."""
+def lay_out_puppet_site(built_site: Path, folder: Path, *, worker_begins_with: str = "") -> Path:
+    """The built page around the puppet; the runtime's files are empty, because nothing boots them."""
     puppet = (Path(__file__).parent / "puppet_worker.mjs").read_text()
     empty = folder / "empty"
     empty.write_bytes(b"")
@@ -36,7 +36,7 @@ def lay_out_puppet_site(folder: Path, *, worker_begins_with: str = "") -> Path:
     site_layout.lay_out(
         site,
         web=ROOT / "web",
-        bundles=bundles_with_worker(folder, worker_begins_with + puppet),
+        bundles=bundles_with_worker(built_site, folder, worker_begins_with + puppet),
         runtime=runtime,
         wheels={"a.whl": empty},
         lock={"info": {}, "packages": {}},

@@ -86,9 +86,9 @@ def next_build(built_site: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def next_puppet_build(tmp_path: Path) -> Path:
+def next_puppet_build(built_site: Path, tmp_path: Path) -> Path:
     """Likewise the page around a puppet."""
-    return lay_out_puppet_site(tmp_path, worker_begins_with="// the next build\n")
+    return lay_out_puppet_site(built_site, tmp_path, worker_begins_with="// the next build\n")
 
 
 def open_kept_puppet(open_puppet: Callable[..., Puppet]) -> Puppet:
