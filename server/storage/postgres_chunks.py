@@ -8,7 +8,7 @@ from protocol.limits import VERIFY_CHUNKS_MAX
 from protocol.states import FindingKind
 from server.storage.ledger import LocatedChunk, StoredChunk, check_key_count, check_page_limit
 from server.storage.postgres_arrays import int4_column, int8_column, uuid_column
-from server.storage.postgres_connection import PostgresConnections
+from server.storage.postgres_connection import PostgresConnections, Statement
 from server.storage.postgres_rows import CHUNK_COLUMNS, OBJECT_COLUMNS, read_chunk_row, read_located_row
 
 _SELECT_LOCATED: Final = f"""
@@ -71,6 +71,9 @@ _INSERT_FINDING: Final = """
     insert into findings (kind, recording_id, first_chunk_index, last_chunk_index, chunk_count, object_id, object_key)
     values (%s, %s, %s, %s, %s, %s, %s)
 """
+
+# A flush's look-up, for nothing.
+FIND_NO_ROWS: Final[Statement] = (_SELECT_ROWS, (uuid_column([]), int4_column([])))
 
 
 async def find_chunks(

@@ -10,7 +10,8 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -23,6 +24,8 @@ from server.storage.ledger import LedgerUnavailableError, LedgerUnsettledError
 from server.storage.postgres_errors import STALE_STATES, translate_error
 
 Row = tuple[Any, ...]
+# SQL and its parameters.
+Statement = tuple[LiteralString, Sequence[object]]
 
 # DESIGN's deadline for a COMMIT; past it the outcome is settled.
 COMMIT_S: Final = 5.0
@@ -71,6 +74,11 @@ _SESSION_OPTIONS: Final = " ".join(
         "synchronous_commit": "on",
         "default_transaction_isolation": "read\\ committed",  # the statements repeat their premises under it
         "timezone": "UTC",
+        # Every statement of this package goes by keys. A plan is made once a session, and one that was made while the
+        # ledger was small would read whole tables for as long as no ANALYZE comes, however they grow meanwhile.
+        "enable_seqscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
     }.items()
 )
 
@@ -104,7 +112,8 @@ class Transaction:
 class PostgresConnections:
     """A fixed number of connections to one database."""
 
-    def __init__(self, database_url: str, size: int) -> None:
+    def __init__(self, database_url: str, size: int, first_statements: Sequence[Statement] = ()) -> None:
+        """`first_statements` are run on each new connection, before anyone waits for it: they must change nothing."""
         given = conninfo_to_dict(database_url)
         options = f"{given.get('options') or ''} {_SESSION_OPTIONS}".strip()
         keepalive = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 8000}
@@ -123,7 +132,7 @@ class PostgresConnections:
             # Each statement of this package is one of a few constants, so all are prepared at their first use.
             kwargs={"autocommit": True, "prepare_threshold": 0},
             name="ledger",
-            configure=_prepare,
+            configure=partial(_prepare, first_statements=first_statements),
         )
 
     async def open(self) -> None:
@@ -245,13 +254,19 @@ class PostgresConnections:
             return None, None
 
 
-async def _prepare(connection: Connection) -> None:
-    """A new connection's transactions end in time, where its PostgreSQL can see to it, and its mark is known."""
+async def _prepare(connection: Connection, first_statements: Sequence[Statement]) -> None:
+    """A new connection's transactions end in time, where its PostgreSQL can see to it, and its mark is known.
+
+    What the statements read of the catalog and their plans stay with it: a first flush of its own takes twice as long.
+    """
     with _cut_after(_CONNECT_S, connection):
         if connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE:
             await connection.execute(_SET_TRANSACTION_TIMEOUT, (str(int(_TRANSACTION_S * 1000)),), prepare=False)
         cursor = await connection.execute(_SELECT_CRASH_MARK, prepare=False)
         ((connection.crash_mark,),) = await cursor.fetchall()
+        for query, params in first_statements:
+            with suppress(psycopg.Error):  # whoever runs it in earnest hears why
+                await connection.execute(query, params, binary=True)
 
 
 async def _fetch(

@@ -28,6 +28,8 @@ from server.storage.ledger import (
     StoredChunk,
     StoredRecording,
 )
+from server.storage.postgres_acknowledge import ACKNOWLEDGE_NOTHING
+from server.storage.postgres_chunks import FIND_NO_ROWS
 from server.storage.postgres_connection import PostgresConnections
 
 # A few flushes in flight, verifications and listings; more connections than that only queue inside PostgreSQL.
@@ -51,7 +53,7 @@ class PostgresLedger:
 
         The schema must have been brought up by `server.storage.migrations.apply_migrations`.
         """
-        connections = PostgresConnections(database_url, pool_size)
+        connections = PostgresConnections(database_url, pool_size, [FIND_NO_ROWS, ACKNOWLEDGE_NOTHING])
         await connections.open()
         return cls(connections)
 

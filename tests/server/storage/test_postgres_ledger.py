@@ -30,6 +30,14 @@ from tests.server.storage.direct_sql import ask, execute
 
 
 @pytest.fixture
+async def narrow_ledger(database_url: str) -> AsyncIterator[PostgresLedger]:
+    """Over one connection, so that what a session keeps is the same for all calls."""
+    opened = await PostgresLedger.open(database_url, pool_size=1)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
 async def ledger(database_url: str) -> AsyncIterator[PostgresLedger]:
     opened = await PostgresLedger.open(database_url, pool_size=6)
     yield opened
@@ -42,6 +50,45 @@ async def waste_of(database_url: str) -> list[bool]:
 
 async def states_of(database_url: str) -> list[object]:
     return [row[0] for row in await ask(database_url, "select state from objects order by object_id")]
+
+
+# -- plans: the statements of a flush go by keys
+
+
+async def test_a_flush_reads_no_table_though_its_plans_were_made_while_the_ledger_was_empty(
+    narrow_ledger: PostgresLedger, database_url: str
+) -> None:
+    # Given a connection on which the statements of a flush have their lasting plans
+    for number in range(10):
+        await _flush(narrow_ledger, number, 3)
+    # When the ledger has grown, and nobody has analysed it
+    for number in range(10, 20):
+        await _flush(narrow_ledger, number, 1_000)
+    await _publish_statistics(narrow_ledger)
+    before = await _rows_read_by_scan(database_url)
+    await _flush(narrow_ledger, 20, 100)
+    await _publish_statistics(narrow_ledger)
+
+    # Then another flush reads what it asks for
+    assert await _rows_read_by_scan(database_url) == before
+
+
+async def _flush(ledger: PostgresLedger, number: int, count: int) -> None:
+    stored = object_of(number)
+    chunks = [loose_chunk_of(f"{number}-{n}", stored) for n in range(count)]
+    assert not await ledger.find_rows([(chunk.recording_id, chunk.chunk_index) for chunk in chunks])
+    assert all(isinstance(outcome, Acknowledged) for outcome in await ledger.acknowledge([stored], chunks))
+
+
+async def _publish_statistics(ledger: PostgresLedger) -> None:
+    # A session hands its counts over at the end of a transaction, and at most once a second unless it is told to.
+    await ledger.connections.fetch("select pg_stat_force_next_flush()")
+
+
+async def _rows_read_by_scan(database_url: str) -> int:
+    query = "select sum(seq_tup_read)::int from pg_stat_user_tables where relname in ('chunks', 'objects')"
+    ((count,),) = await ask(database_url, query)
+    return int(str(count))
 
 
 # -- waste: an entry that no row points to
