@@ -10,7 +10,7 @@ import pytest
 from protocol.errors import ErrorCode
 from protocol.ids import loose_recording_id
 from server.ingest.flush import Flusher
-from server.ingest.group_ingest import GroupIngest
+from server.ingest.group_ingest import FULL_CHUNKS, GroupIngest
 from server.ingest.ingest import IncomingChunk
 from server.ingest.waiting import Waiting
 from server.refusal import Refusal
@@ -21,6 +21,8 @@ from server.storage.pack_format import read_chunk, read_pack_index
 from tests.server.faulty_stores import FaultyBlobStore, FaultyLedger
 
 PACK_MAX = 1_000
+AN_HOUR_S = 3_600.0
+SOON_S = 30.0
 
 
 class CountingLedger(FaultyLedger):
@@ -94,6 +96,66 @@ async def test_what_arrives_while_a_flush_is_in_flight_goes_with_the_next_one() 
 
     assert bench.ledger.commits == 2
     assert [len(read_pack_index(await bench.store.get(key))) for key in bench.store.puts] == [1, 50]
+
+
+async def test_a_full_batch_waits_for_no_flush_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.ingest.group_ingest.STAGGER_S", AN_HOUR_S)
+    bench = Bench(flushes=2)
+    bench.store.gate.clear()
+    first = bench.send("first")
+    await bench.store.arrived.wait()
+    bench.store.arrived.clear()
+    rest = [bench.send(f"c{n}") for n in range(FULL_CHUNKS)]
+    await asyncio.wait_for(bench.store.arrived.wait(), SOON_S)
+    bench.store.gate.set()
+    await asyncio.gather(first, *rest)
+
+    assert [len(read_pack_index(await bench.store.get(key))) for key in bench.store.puts] == [1, FULL_CHUNKS]
+
+
+async def test_the_next_flush_waits_until_those_who_were_just_answered_have_come_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given a crowd whose flush took an hour, so that the next one may wait as long for them
+    monkeypatch.setattr("server.ingest.group_ingest.GATHER_S_MAX", AN_HOUR_S)
+    bench = Bench()
+    await _flush_for(monkeypatch, AN_HOUR_S, bench, [f"a{n}" for n in range(10)])
+
+    # When all but one of them come again, nothing is stored; when the last one does, all are
+    early = [bench.send(f"b{n}") for n in range(9)]
+    await asyncio.sleep(0.05)
+    assert len(bench.store.puts) == 1
+    last = bench.send("b9")
+    await asyncio.wait_for(asyncio.gather(*early, last), SOON_S)
+
+    assert [len(read_pack_index(await bench.store.get(key))) for key in bench.store.puts] == [10, 10]
+
+
+async def test_one_who_came_while_a_crowd_was_in_flight_waits_no_longer_than_its_flush_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("server.ingest.group_ingest.STAGGER_S", AN_HOUR_S)
+    bench = Bench(flushes=2)
+    bench.store.gate.clear()
+    crowd = [bench.send(f"a{n}") for n in range(10)]
+    await bench.store.arrived.wait()
+    late = bench.send("late")  # it may wait an hour for the flush in flight, and not for more
+    await asyncio.sleep(0)
+    bench.store.gate.set()
+
+    await asyncio.wait_for(asyncio.gather(*crowd, late), SOON_S)
+
+
+async def _flush_for(monkeypatch: pytest.MonkeyPatch, seconds: float, bench: Bench, names: list[str]) -> None:
+    """Store the chunks in one flush that took so long by the loop's clock."""
+    loop = asyncio.get_running_loop()
+    bench.store.gate.clear()
+    crowd = [bench.send(name) for name in names]
+    await bench.store.arrived.wait()
+    now = loop.time
+    monkeypatch.setattr(loop, "time", lambda: now() + seconds)
+    bench.store.gate.set()
+    await asyncio.gather(*crowd)
 
 
 async def test_the_same_chunk_twice_in_one_batch_gets_one_row_and_the_same_receipt() -> None:
