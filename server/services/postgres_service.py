@@ -39,6 +39,10 @@ _STOP_STEPS: Final = (
     StopStep(signal.SIGKILL, 5.0),
 )
 
+# A new file of the write-ahead log is filled with zeros while every COMMIT waits. With PostgreSQL's 16 MB that showed
+# every 8 s at 5,000 chunks a second.
+_LOG_SEGMENT_MB: Final = 4
+
 _SETTINGS: Final = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -165,6 +169,7 @@ class PostgresService:
         maker = replace(self.child, name="initdb", mark=half, death_signal=signal.SIGKILL)
         argv = [str(self._programs / "initdb"), "-D", str(half), "-U", "postgres", f"--pwfile={password_path}"]
         argv += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+        argv.append(f"--wal-segsize={_LOG_SEGMENT_MB}")
         maker.start(argv, _clean_environment())
         try:
             code = maker.wait(_INITDB_S_MAX)
