@@ -33,7 +33,7 @@ from server.storage.ledger import (
     StoredChunk,
 )
 from server.storage.postgres_arrays import int4_column, int8_column, sha256_column, text_column, uuid_column
-from server.storage.postgres_connection import PostgresConnections, Statement, Transaction
+from server.storage.postgres_connection import PostgresConnections, Transaction
 from server.storage.postgres_disputes import find_copies, settle_in
 from server.storage.postgres_rows import CHUNK_COLUMNS, read_chunk_row
 
@@ -250,7 +250,3 @@ def _object_columns_of(objects: Sequence[NewObject]) -> tuple[object, ...]:
         int8_column([new.size for new in objects]),
         text_column([new.etag for new in objects]),
     )
-
-
-# A flush's acknowledgement, of nothing.
-ACKNOWLEDGE_NOTHING: Final[Statement] = (_INSERT, (*columns_of([]), *_object_columns_of([])))

@@ -8,7 +8,7 @@ from protocol.limits import VERIFY_CHUNKS_MAX
 from protocol.states import FindingKind
 from server.storage.ledger import LocatedChunk, StoredChunk, check_key_count, check_page_limit
 from server.storage.postgres_arrays import int4_column, int8_column, uuid_column
-from server.storage.postgres_connection import PostgresConnections, Statement
+from server.storage.postgres_connection import PostgresConnections, Transaction
 from server.storage.postgres_rows import CHUNK_COLUMNS, OBJECT_COLUMNS, read_chunk_row, read_located_row
 
 _SELECT_LOCATED: Final = f"""
@@ -72,9 +72,6 @@ _INSERT_FINDING: Final = """
     values (%s, %s, %s, %s, %s, %s, %s)
 """
 
-# A flush's look-up, for nothing.
-FIND_NO_ROWS: Final[Statement] = (_SELECT_ROWS, (uuid_column([]), int4_column([])))
-
 
 async def find_chunks(
     connections: PostgresConnections, recording_id: UUID, indexes: Sequence[int]
@@ -88,9 +85,9 @@ async def find_chunks(
 
 
 async def find_rows(
-    connections: PostgresConnections, keys: Sequence[tuple[UUID, int]]
+    connections: PostgresConnections | Transaction, keys: Sequence[tuple[UUID, int]]
 ) -> dict[tuple[UUID, int], StoredChunk]:
-    """See `Ledger.find_rows`."""
+    """See `Ledger.find_rows`; within a transaction or as one of its own."""
     check_key_count(len(keys))
     columns = (uuid_column([key[0] for key in keys]), int4_column([key[1] for key in keys]))
     rows = map(read_chunk_row, await connections.fetch(_SELECT_ROWS, columns))

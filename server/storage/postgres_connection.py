@@ -9,7 +9,7 @@ to another transaction, whose outcome it then tells (docs/decisions/0014).
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any, Final, LiteralString
@@ -24,8 +24,6 @@ from server.storage.ledger import LedgerUnavailableError, LedgerUnsettledError
 from server.storage.postgres_errors import STALE_STATES, translate_error
 
 Row = tuple[Any, ...]
-# SQL and its parameters.
-Statement = tuple[LiteralString, Sequence[object]]
 
 # DESIGN's deadline for a COMMIT; past it the outcome is settled.
 COMMIT_S: Final = 5.0
@@ -109,11 +107,14 @@ class Transaction:
             return await cursor.fetchall() if cursor.description else []
 
 
+Rehearsal = Callable[[Transaction], Awaitable[object]]
+
+
 class PostgresConnections:
     """A fixed number of connections to one database."""
 
-    def __init__(self, database_url: str, size: int, first_statements: Sequence[Statement] = ()) -> None:
-        """`first_statements` are run on each new connection, before anyone waits for it: they must change nothing."""
+    def __init__(self, database_url: str, size: int, rehearse: Rehearsal | None = None) -> None:
+        """`rehearse` runs on each new connection before anyone waits for it; what it does is rolled back."""
         given = conninfo_to_dict(database_url)
         options = f"{given.get('options') or ''} {_SESSION_OPTIONS}".strip()
         keepalive = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 8000}
@@ -132,7 +133,7 @@ class PostgresConnections:
             # Each statement of this package is one of a few constants, so all are prepared at their first use.
             kwargs={"autocommit": True, "prepare_threshold": 0},
             name="ledger",
-            configure=partial(_prepare, first_statements=first_statements),
+            configure=partial(_prepare, rehearse=rehearse),
         )
 
     async def open(self) -> None:
@@ -254,19 +255,21 @@ class PostgresConnections:
             return None, None
 
 
-async def _prepare(connection: Connection, first_statements: Sequence[Statement]) -> None:
+async def _prepare(connection: Connection, rehearse: Rehearsal | None) -> None:
     """A new connection's transactions end in time, where its PostgreSQL can see to it, and its mark is known.
 
-    What the statements read of the catalog and their plans stay with it: a first flush of its own takes twice as long.
+    What a rehearsal read of the catalog, and its plans, stay with the connection: without one its first flush takes
+    three times as long.
     """
     with _cut_after(_CONNECT_S, connection):
         if connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE:
             await connection.execute(_SET_TRANSACTION_TIMEOUT, (str(int(_TRANSACTION_S * 1000)),), prepare=False)
         cursor = await connection.execute(_SELECT_CRASH_MARK, prepare=False)
         ((connection.crash_mark,),) = await cursor.fetchall()
-        for query, params in first_statements:
-            with suppress(psycopg.Error):  # whoever runs it in earnest hears why
-                await connection.execute(query, params, binary=True)
+        if rehearse is not None:
+            with suppress(psycopg.Error):  # whoever does it in earnest hears why
+                await rehearse(Transaction(connection))
+            await _roll_back(connection)
 
 
 async def _fetch(

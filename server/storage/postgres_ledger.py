@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from protocol.ids import loose_recording_id
 from protocol.states import FindingKind
 from protocol.wire import IndexGap, ManifestEntry
 from server.storage import (
@@ -14,6 +15,7 @@ from server.storage import (
     postgres_disputes,
     postgres_recordings,
 )
+from server.storage.keys import new_uuid7
 from server.storage.ledger import (
     EVERY_RECORDING,
     Decided,
@@ -28,9 +30,7 @@ from server.storage.ledger import (
     StoredChunk,
     StoredRecording,
 )
-from server.storage.postgres_acknowledge import ACKNOWLEDGE_NOTHING
-from server.storage.postgres_chunks import FIND_NO_ROWS
-from server.storage.postgres_connection import PostgresConnections
+from server.storage.postgres_connection import PostgresConnections, Transaction
 
 # A few flushes in flight, verifications and listings; more connections than that only queue inside PostgreSQL.
 POOL_SIZE_DEFAULT: Final = 8
@@ -53,7 +53,7 @@ class PostgresLedger:
 
         The schema must have been brought up by `server.storage.migrations.apply_migrations`.
         """
-        connections = PostgresConnections(database_url, pool_size, [FIND_NO_ROWS, ACKNOWLEDGE_NOTHING])
+        connections = PostgresConnections(database_url, pool_size, rehearse=_rehearse_flush)
         await connections.open()
         return cls(connections)
 
@@ -143,3 +143,12 @@ class PostgresLedger:
 
     async def mark_certificate_stored(self, recording_id: UUID) -> None:
         await postgres_completion.mark_certificate_stored(self._connections, recording_id)
+
+
+async def _rehearse_flush(transaction: Transaction) -> None:
+    """The two calls of a flush, for a chunk that nobody sent."""
+    object_id = new_uuid7()
+    chunk_id = f"rehearsal-{object_id}"
+    chunk = NewChunk(loose_recording_id(chunk_id), 0, 0, object_id, 0, 1, bytes(32), chunk_id)
+    await postgres_chunks.find_rows(transaction, [(chunk.recording_id, chunk.chunk_index)])
+    await postgres_acknowledge.acknowledge_in(transaction, [NewObject(object_id, chunk_id, 1, "")], [chunk])

@@ -10,7 +10,7 @@ import pytest
 
 from protocol.errors import ErrorCode
 from protocol.states import FindingKind
-from server.storage.ledger import Acknowledged, Outcome, RecordingFilter, Refused
+from server.storage.ledger import Acknowledged, LedgerError, Outcome, RecordingFilter, Refused
 from server.storage.postgres_ledger import PostgresLedger
 from server.storage.postgres_recordings import LIST_SOUGHT, sought_values
 from tests.contracts.ledger_values import (
@@ -71,6 +71,23 @@ async def test_a_flush_reads_no_table_though_its_plans_were_made_while_the_ledge
 
     # Then another flush reads what it asks for
     assert await _rows_read_by_scan(database_url) == before
+
+
+async def test_the_rehearsal_on_a_new_connection_leaves_nothing(
+    narrow_ledger: PostgresLedger, database_url: str
+) -> None:
+    await narrow_ledger.check()
+    assert await ask(database_url, "select count(*) from chunks") == [(0,)]
+    assert await ask(database_url, "select count(*) from objects") == [(0,)]
+
+
+async def test_a_ledger_without_its_schema_says_so(empty_database_url: str) -> None:
+    ledger = await PostgresLedger.open(empty_database_url, pool_size=1)
+    try:
+        with pytest.raises(LedgerError, match="chunks"):
+            await ledger.check()
+    finally:
+        await ledger.close()
 
 
 async def _flush(ledger: PostgresLedger, number: int, count: int) -> None:
