@@ -9,7 +9,7 @@ and a page that is out of order is refused instead of misread.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -28,6 +28,7 @@ from server.storage.blob_store import (
     BlobStoreUnavailableError,
 )
 from server.storage.bucket_settings import BucketSettings
+from server.storage.keys import InstallationKey
 from server.storage.object_put import ObjectPut
 from server.storage.s3_client import CALL_ERRORS, PUT_S, create_bucket, make_client, translate_error
 
@@ -58,11 +59,7 @@ class MinioBlobStore:
         await self._run(SMALL_CALL_S, self._bucket, lambda: create_bucket(self._settings))
 
     async def put(self, key: str, body: bytes) -> str:
-        try:
-            async with asyncio.timeout(PUT_S):
-                return _require_etag(await self._object_put.put(key, body), key)
-        except TimeoutError as error:
-            raise BlobStoreUnavailableError(f"the store did not answer for {key} within {PUT_S:.0f} s") from error
+        return _require_etag(await _within(PUT_S, key, self._object_put.put(key, body)), key)
 
     async def put_file(self, key: str, path: Path) -> str:
         size = await asyncio.to_thread(lambda: path.stat().st_size)
@@ -139,6 +136,8 @@ class MinioBlobStore:
 
     async def check(self) -> None:
         await self._run(SMALL_CALL_S, self._bucket, self._require_bucket)
+        key = InstallationKey().text
+        await _within(SMALL_CALL_S, key, self._object_put.check(key))
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -175,6 +174,14 @@ def _describe(item: minio.datatypes.Object) -> BlobInfo:
     if item.size is None or item.last_modified is None:
         raise BlobStoreUnavailableError(f"the store described {key} without size or time")
     return BlobInfo(key, item.size, _require_etag(item.etag, key), item.last_modified)
+
+
+async def _within(seconds: float, key: str, call: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(seconds):
+            return await call
+    except TimeoutError as error:
+        raise BlobStoreUnavailableError(f"the store did not answer for {key} within {seconds:.0f} s") from error
 
 
 def _require_etag(etag: Any, key: str) -> str:

@@ -10,7 +10,7 @@ import re
 from datetime import timedelta
 from typing import Final
 
-from obstore import put_async
+from obstore import head_async, put_async
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
@@ -47,6 +47,18 @@ class ObjectPut:
             },
             retry_config={"max_retries": 0},
         )
+
+    async def check(self, key: str) -> None:
+        """Return where the store answers this client too, for any object; raises `BlobStoreError`.
+
+        It is connected then, and the first PUT finds everything made.
+        """
+        try:
+            await head_async(self._store, key)
+        except FileNotFoundError:
+            return
+        except _ERRORS as error:
+            raise _translate(str(error), key) from error
 
     async def put(self, key: str, body: bytes) -> object:
         """Store the body in one request, whatever its size; the ETag as the store named it. Raises `BlobStoreError`."""
