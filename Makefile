@@ -31,7 +31,7 @@ test: ## Check and run every test, those in a real browser included (ARGS='-k wo
 	@$(setup) test page browser
 	@$(python) -m scripts.check
 	@$(if $(ARGS),,$(python) -m pytest --quiet $(measured_alone))
-	@$(python) -m pytest $(or $(ARGS),-n 3 --dist loadfile --ignore=$(measured_alone))
+	@$(python) -m pytest $(or $(ARGS),-n 3 --dist loadfile --no-loadscope-reorder --ignore=$(measured_alone))
 
 build: ## Build the page into web/dist
 	@$(setup) run page

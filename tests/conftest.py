@@ -26,6 +26,12 @@ settings.register_profile("explore", deadline=None, derandomize=False, print_blo
 settings.load_profile("holdfast")
 
 TEMPLATE = "holdfast_template"
+LONG = ("tests/simulation/", "e2e/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first, so that none of them ends alone while the other processes have nothing left."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
