@@ -161,6 +161,8 @@ def test_the_operator_finds_a_lost_object_and_watches_it_heal(service: Service, 
 
     # When the operator runs an audit
     page.get_by_test_id("run-audit").click()
+    findings = f"{service.url}/api/findings?recording_id={recording_id}"
+    tab.wait(lambda: httpx.get(findings, trust_env=False).json()["findings"], "it to find the lost object")
 
     # Then the finding says what is lost and what to do, and the head of the page that something is
     kinds = page.get_by_test_id("finding-kinds")
@@ -172,8 +174,8 @@ def test_the_operator_finds_a_lost_object_and_watches_it_heal(service: Service, 
 
     # And it heals by itself, because the browser sends the bytes again
     tab.wait(lambda: service.stores.recording_state(recording_id) == "complete", "the recording to be whole again")
-    address = f"{service.url}/api/findings?recording_id={recording_id}&resolved=false"
-    tab.wait(lambda: httpx.get(address, trust_env=False).json()["findings"] == [], "its finding to be settled")
+    open_ones = f"{findings}&resolved=false"
+    tab.wait(lambda: httpx.get(open_ones, trust_env=False).json()["findings"] == [], "its finding to be settled")
     page.goto(f"{machine.url}/ops#recording={recording_id}&from={lost.chunk_index}")
     page.reload()
     page.locator(f'[data-testid="places"] tr[data-chunk="{lost.chunk_index}"] button').click()

@@ -155,7 +155,7 @@ function refresh() {
   state.isFull = (recorder.held?.bytesHeld ?? 0) > SHIM_BYTES_MAX;
   const page = combine(state, recorder);
   showAttributes(page);
-  redraw(page.state);
+  redraw(`${page.state} ${page.isPaused}`);
 }
 
 function draw() {

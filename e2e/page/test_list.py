@@ -52,7 +52,7 @@ def test_local_recordings_and_the_servers_are_one_list_and_this_devices_word_cou
     puppet.wait_to_hear("list-more")
     puppet.tell(listed(listed_row(1), listed_row(2), listed_row(3)))
     puppet.wait(lambda: shown(puppet) == ["Talk 1", "Talk 2", "Talk 3"], "one list, newest first")
-    assert row(puppet, 2).get_attribute("data-state") == "uploading"
+    puppet.wait(lambda: row(puppet, 2).get_attribute("data-state") == "uploading", "this device's word")
     puppet.tell(listed(gone=[id_of(3)]))
     puppet.wait(lambda: shown(puppet) == ["Talk 1", "Talk 2"], "the row to go")
 
@@ -140,7 +140,7 @@ def test_a_list_that_does_not_come_is_calm_information_and_what_is_here_is_shown
     puppet.wait_to_hear("list-more")
     puppet.tell(listed(hasMore=True, isWaiting=True))
     puppet.wait(lambda: "does not come at the moment" in puppet.words("more"), "the words")
-    assert shown(puppet) == ["Here"]
+    puppet.wait(lambda: shown(puppet) == ["Here"], "what is here")
     assert puppet.words("alarm") == ""
 
 

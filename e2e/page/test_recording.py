@@ -1,6 +1,6 @@
 """A recording with the real client in the page and no server at all: everything is saved on the device."""
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from e2e.recorder_page import RecorderPage
 
@@ -93,11 +93,11 @@ def test_pause_and_resume_are_shown_and_nothing_is_captured_in_between(page: Pag
     recorder.pause()
     recorder.wait(lambda: recorder.shown["paused"] == "true", "the pause")
     recorder.wait(lambda: recorder.count("slices-durable") == recorder.count("slices-captured"), "all saved")
-    assert page.locator("#state-text").inner_text() == "Paused"
+    expect(page.locator("#state-text")).to_have_text("Paused")
     captured = recorder.count("slices-captured")
     recorder.pause()
     recorder.wait_for_count("slices-durable", captured + 5)
-    assert page.locator("#state-text").inner_text() == "Recording"
+    expect(page.locator("#state-text")).to_have_text("Recording")
     recorder.stop()
 
 
