@@ -60,7 +60,7 @@ def run_k6(profile: Path, run_name: str, settings: Mapping[str, str], folder: Pa
     command = [find_k6(), "run", *options, "--console-output", str(console), *environment, str(profile)]
     cpu_before_s = _children_cpu_s()
     with progress.open("w") as output:
-        direct = {**collect_seldom(), **os.environ, "NO_PROXY": "localhost,127.0.0.1,::1"}
+        direct = {**_collect_seldom(), **os.environ, "NO_PROXY": "localhost,127.0.0.1,::1"}
         status = subprocess.run(command, env=direct, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
     text = progress.read_text(errors="replace")
     if status != 0 or not summary.is_file():
@@ -78,7 +78,7 @@ def run_k6(profile: Path, run_name: str, settings: Mapping[str, str], folder: Pa
     return Measured(run=Run(run_name, sent, others), cpu_s=cpu_s, **_read_metrics(metrics))
 
 
-def collect_seldom() -> dict[str, str]:
+def _collect_seldom() -> dict[str, str]:
     """The Go runtime's variables for a process that may use its share of the memory before it collects garbage."""
     return {"GOGC": "off", "GOMEMLIMIT": str(int(psutil.virtual_memory().available * _MEMORY_SHARE))}
 

@@ -17,8 +17,11 @@ for (let minute = 0; minute < MINUTES; minute += 1) {
 
 export const options = { ...assignment, thresholds };
 
+let startedMs; // asked for once a virtual user: k6 makes the object anew each time
+
 export default function (data) {
-  const minute = Math.floor((Date.now() - exec.scenario.startTime) / 60000);
+  startedMs ??= exec.scenario.startTime;
+  const minute = Math.floor((Date.now() - startedMs) / 60000);
   exec.vu.metrics.tags.minute = String(minute);
   send(data);
 }
