@@ -259,7 +259,7 @@ async def _prepare(connection: Connection, rehearse: Rehearsal | None) -> None:
     """A new connection's transactions end in time, where its PostgreSQL can see to it, and its mark is known.
 
     What a rehearsal read of the catalog, and its plans, stay with the connection: without one its first flush takes
-    three times as long.
+    twice as long.
     """
     with _cut_after(_CONNECT_S, connection):
         if connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE:
