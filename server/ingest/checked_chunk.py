@@ -1,15 +1,11 @@
 """A chunk whose body was hashed here and is the one its sender meant: nothing else is ever stored."""
 
-import asyncio
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from protocol.checksums import sha256
 from protocol.errors import ErrorCode
 from server.ingest.ingest import IncomingChunk
 from server.refusal import Refusal
-
-# Larger bodies are hashed in a thread: 256 KiB take about a quarter of a millisecond of the event loop.
-_HASH_IN_THREAD_BYTES: Final = 256 * 1024
 
 
 class CheckedChunk(NamedTuple):
@@ -19,19 +15,9 @@ class CheckedChunk(NamedTuple):
     digest: bytes
 
 
-async def check_chunk(chunk: IncomingChunk) -> CheckedChunk:
-    """Hash the body. Raises `Refusal`: chunk-empty, digest-mismatch."""
-    if len(chunk.body) > _HASH_IN_THREAD_BYTES:
-        return _judge(chunk, await asyncio.to_thread(sha256, chunk.body))
-    return check_small_chunk(chunk)
-
-
-def check_small_chunk(chunk: IncomingChunk) -> CheckedChunk:
-    """As `check_chunk`, without waiting, for a body so small that hashing it holds nobody up."""
-    return _judge(chunk, sha256(chunk.body))
-
-
-def _judge(chunk: IncomingChunk, digest: bytes) -> CheckedChunk:
+def check_chunk(chunk: IncomingChunk) -> CheckedChunk:
+    """Hash the body, unless it was hashed as it came. Raises `Refusal`: chunk-empty, digest-mismatch."""
+    digest = chunk.hashed or sha256(chunk.body)
     if not chunk.body:
         raise Refusal(ErrorCode.CHUNK_EMPTY, "the body is empty", next_step="A chunk has at least one byte.")
     if chunk.sha256 is not None and digest != chunk.sha256:

@@ -21,7 +21,7 @@ from typing import Final
 from uuid import UUID
 
 from protocol.errors import ErrorCode
-from server.ingest.checked_chunk import CheckedChunk, check_chunk, check_small_chunk
+from server.ingest.checked_chunk import CheckedChunk, check_chunk
 from server.ingest.flush import Answer, Flusher
 from server.ingest.ingest import IncomingChunk
 from server.ingest.waiting import Place
@@ -117,18 +117,14 @@ class GroupIngest:
         self._is_pump_due = False
 
     async def accept(self, chunk: IncomingChunk, place: Place) -> Acknowledged:
-        deadline_s = asyncio.get_running_loop().time() + self._timeout_s
-        # Until the digest is known the place stays the caller's: nothing has begun that must be finished.
-        checked = await check_chunk(chunk)
         # Cancelling this cancels the future alone; the flush finds it done and goes on.
-        return await self._begin(checked, place, deadline_s)
+        return await self.begin(chunk, place)
 
     def begin(self, chunk: IncomingChunk, place: Place) -> "asyncio.Future[Acknowledged]":
-        return self._begin(check_small_chunk(chunk), place, asyncio.get_running_loop().time() + self._timeout_s)
-
-    def _begin(self, checked: CheckedChunk, place: Place, deadline_s: float) -> "asyncio.Future[Acknowledged]":
+        checked = check_chunk(chunk)
+        loop = asyncio.get_running_loop()
         place.take_over()
-        waiter = _Waiter(checked, place, deadline_s, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(checked, place, loop.time() + self._timeout_s, loop.create_future())
         earlier = self._by_key.get(checked.chunk.key)
         if earlier is None:
             self._enqueue(waiter)

@@ -20,7 +20,10 @@ from server.storage.ledger import Acknowledged
 
 
 class IncomingChunk(Struct, frozen=True, gc=False):
-    """A chunk whose body is whole; `sha256` is what its sender says of it, None for a loose chunk."""
+    """A chunk whose body is whole; `sha256` is what its sender says of it, None for a loose chunk.
+
+    `hashed` is the body's SHA-256 where it was taken piece by piece as the body came.
+    """
 
     recording_id: UUID
     chunk_index: int
@@ -28,6 +31,7 @@ class IncomingChunk(Struct, frozen=True, gc=False):
     body: bytes
     sha256: bytes | None
     chunk_id: str | None = None
+    hashed: bytes | None = None
 
     def __repr__(self) -> str:
         """Without the body, which belongs into no log."""
@@ -56,7 +60,7 @@ class Ingest(Protocol):
         ...
 
     def begin(self, chunk: IncomingChunk, place: Place) -> "Future[Acknowledged]":
-        """As `accept`, for a body of a few KiB that is hashed at once; the future ends as `accept` would.
+        """As `accept`, for whoever does not wait; the future ends as `accept` would.
 
         Raises `Refusal` (chunk-empty, digest-mismatch) at once; the place is the caller's still then.
         """

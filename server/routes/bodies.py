@@ -70,9 +70,17 @@ def take_place(head: BodyHead, waiting: Waiting, size_max: int, too_large: Error
 
 
 async def read_body(
-    receive: ReceiveMessage, head: BodyHead, size_max: int, too_large: ErrorCode, window_s: float = BODY_WINDOW_S
+    receive: ReceiveMessage,
+    head: BodyHead,
+    size_max: int,
+    too_large: ErrorCode,
+    window_s: float = BODY_WINDOW_S,
+    on_piece: Callable[[bytes], object] | None = None,
 ) -> bytes:
     """The whole body, of exactly Content-Length bytes where that is given.
+
+    `on_piece` is given each piece as it comes. They are of some 300 KiB at most (what the loop reads at once, and what
+    the protocol lets gather), so that hashing one takes the event loop 0.2 to 0.9 ms and needs no thread.
 
     Raises `Refusal`: `too_large`, body-too-slow, body-incomplete.
     """
@@ -91,6 +99,8 @@ async def read_body(
                 if size > size_max:
                     raise _too_large(too_large, f"more than {size_max} bytes arrived", size_max)
                 pieces.append(piece)
+                if on_piece is not None:
+                    on_piece(piece)
                 if not message.get("more_body", False):
                     break
                 if size - window_began_at >= BODY_WINDOW_BYTES:

@@ -1,5 +1,7 @@
 """The chunks of a recording: taken, listed, and given back."""
 
+import hashlib
+
 from litestar import Response, Router, get, put
 from litestar.params import FromPath
 
@@ -30,9 +32,13 @@ async def put_chunk(request: AnyRequest, recording_id: FromPath[str], chunk_inde
     digest = _read_digest(request)
     head = read_head(request.scope)
     with take_place(head, parts.waiting, CHUNK_MAX_BYTES, ErrorCode.CHUNK_TOO_LARGE) as place:
-        body = await read_body(request.receive, head, CHUNK_MAX_BYTES, ErrorCode.CHUNK_TOO_LARGE)
+        hasher = hashlib.sha256()
+        body = await read_body(
+            request.receive, head, CHUNK_MAX_BYTES, ErrorCode.CHUNK_TOO_LARGE, on_piece=hasher.update
+        )
         place.shrink(len(body))
-        outcome = await parts.ingest.accept(IncomingChunk(known_id, index, run, body, digest), place)
+        chunk = IncomingChunk(known_id, index, run, body, digest, hashed=hasher.digest())
+        outcome = await parts.ingest.accept(chunk, place)
     parts.metrics.count_receipt(size=outcome.chunk.size, is_new=outcome.is_new)
     return answer_json(receipt_of(outcome.chunk), 201 if outcome.is_new else 200)
 

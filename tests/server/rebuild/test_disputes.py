@@ -36,7 +36,7 @@ async def put(house: House, recording_id: UUID, version: int) -> Answer:
     body = bytes_of((recording_id, 0), version)
     chunk = IncomingChunk(recording_id, 0, 0, body, sha256(body).digest())
     flusher = Flusher(house.ledger, house.store, put_and_commit_s=1)
-    (answer,) = await flusher.flush([await check_chunk(chunk)], asyncio.get_running_loop().time() + 60)
+    (answer,) = await flusher.flush([check_chunk(chunk)], asyncio.get_running_loop().time() + 60)
     return answer
 
 
