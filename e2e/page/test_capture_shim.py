@@ -70,7 +70,7 @@ def test_slices_are_numbered_in_order_from_the_first_and_none_is_empty(puppet: P
 def test_the_page_shows_a_slice_as_saved_only_when_the_worker_said_durable(puppet: Puppet) -> None:
     puppet.open_capture()
     puppet.wait_to_hear("slice", count=5)
-    assert int(puppet.shown["slicesCaptured"]) >= 5
+    puppet.wait(lambda: int(puppet.shown["slicesCaptured"]) >= 5, "five captured slices")
     assert puppet.shown["slicesDurable"] == "0"
     puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": 2})
     puppet.wait(lambda: puppet.shown["slicesDurable"] == "3", "three durable slices")

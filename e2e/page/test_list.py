@@ -126,12 +126,13 @@ def test_a_state_and_days_are_sought_here_and_asked_of_the_server(puppet: Puppet
     puppet.wait(lambda: "No recording is in this state" in page.locator("main").inner_text(), "the words")
     page.get_by_test_id("filter-from").fill("2020-09-13")
     puppet.wait(lambda: shown(puppet) == ["An old one"], "that day")
-    sought = puppet.heard("search-list")[-1]
     began = page.evaluate("() => new Date(2020, 8, 12).getTime()")
-    assert (sought["startedFromMs"], sought["startedBeforeMs"]) == (began, began + 2 * 24 * 3_600_000)
+    days = {"startedFromMs": began, "startedBeforeMs": began + 2 * 24 * 3_600_000}
+    puppet.wait(lambda: days.items() <= puppet.heard("search-list")[-1].items(), "a search for both days")
     page.get_by_test_id("filter-clear").click()
     puppet.wait(lambda: len(shown(puppet)) == 3, "all of them again")
-    assert puppet.heard("search-list")[-1] == {"type": "search-list", "query": "", "states": []}
+    every = {"type": "search-list", "query": "", "states": []}
+    puppet.wait(lambda: puppet.heard("search-list")[-1] == every, "a search for every one")
     assert page.evaluate("() => document.activeElement.tagName") == "SUMMARY"
 
 
@@ -190,6 +191,7 @@ def test_a_title_is_edited_by_keyboard_and_escape_thinks_better_of_it(puppet: Pu
         page.keyboard.type("The new one")
         page.keyboard.press(key)
         puppet.wait(lambda: page.evaluate("document.activeElement.dataset.testid") == "rename", "the button again")
+        puppet.wait_to_hear("rename", count=len(expected))
         assert [each["title"] for each in puppet.heard("rename")] == expected
     assert shown(puppet) == ["The new one"], "also before the server has answered"
 

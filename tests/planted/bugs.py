@@ -57,9 +57,9 @@ BUGS = (
     Bug(
         "flush cancelled by a disconnect",
         "server/ingest/group_ingest.py",
-        "        return await self._begin(checked, place, deadline_s)\n",
+        "        return await self.begin(chunk, place)\n",
         "        try:\n"
-        "            return await self._begin(checked, place, deadline_s)\n"
+        "            return await self.begin(chunk, place)\n"
         "        except asyncio.CancelledError:\n"
         "            for flush in self._flushes:\n"
         "                flush.cancel()\n"
