@@ -181,7 +181,9 @@ class SeaweedfsService:
             f"-master.port.grpc={ports['weed_master_grpc']}",
             f"-master.volumeSizeLimitMB={_VOLUME_MB}",
             "-master.resumeState=false",
-            "-master.electionTimeout=1s",
+            # It leads at once. Else it asks for others for 2 s; and volumes that report themselves before it leads
+            # try again after 5 s.
+            "-master.peers=none",
             "-master.telemetry=false",
             f"-volume.port={ports['weed_volume']}",
             f"-volume.port.grpc={ports['weed_volume_grpc']}",
