@@ -1,8 +1,8 @@
 """Group commit: chunks that arrive together share one object and one transaction.
 
-A flush begins when none is in flight, not by a timer: at low load a chunk waits for one PUT and one
-COMMIT, and at high load the batches grow by themselves. More are in flight only while one takes long,
-or many wait.
+A flush begins when none is in flight, or only a single chunk's, not by a timer: at low load a chunk waits
+for one PUT and one COMMIT, its own, and at high load the batches grow by themselves. More are in flight
+only while one takes long, or many wait.
 Chunks up to `pack_chunk_bytes_max` share flushes; larger ones go alone, in slots of their own, so that
 neither holds up the other.
 
@@ -71,14 +71,32 @@ class _Lane:
     chunks_max: int
     stagger_s: float
     waiting: deque[_Waiter] = field(default_factory=deque)
+    in_flight: int = 0
+    holder: "list[_Waiter] | None" = None  # the flush whose end the next one waits for
     earliest_s: float = 0.0  # loop time before which no further flush begins, unless `awaited` have come or it is full
-    awaited: float = 0  # how many are still to come until as many have as were just answered; endless in a flush
+    awaited: float = 0  # how many are still to come until as many have as were just answered; endless while it is held
     sweep: asyncio.TimerHandle | None = None  # set while chunks wait and no slot is free
     wake: asyncio.TimerHandle | None = None  # set while chunks wait for `earliest_s` alone
 
     def may_begin(self, now_s: float) -> bool:
         """Whether those who wait are to wait for nobody else."""
         return self.earliest_s <= now_s or self.awaited <= 0 or len(self.waiting) >= FULL_CHUNKS
+
+    def begin(self, batch: list[_Waiter], now_s: float) -> None:
+        """Its flush begins. It holds up the next one, unless it is a single chunk's and all there is: two who send
+        now and then need not wait for each other, and more than two at once would only be smaller batches."""
+        self.slots -= 1
+        self.in_flight += 1
+        if len(batch) > 1 or self.in_flight > 1:
+            self.holder, self.earliest_s, self.awaited = batch, now_s + self.stagger_s, math.inf
+
+    def end(self, batch: list[_Waiter], began_s: float, now_s: float) -> None:
+        """Its flush has ended; where others waited for it, they may wait for those whom it answered."""
+        self.slots += 1
+        self.in_flight -= 1
+        if self.holder is batch:
+            gather_s = min(GATHER_S_MAX, now_s - began_s) if len(batch) >= _CROWD_CHUNKS else 0.0
+            self.holder, self.earliest_s, self.awaited = None, now_s + gather_s, len(batch)
 
     def take_batch(self) -> list[_Waiter]:
         batch = [self.waiting.popleft()]
@@ -163,9 +181,9 @@ class GroupIngest:
         now_s = loop.time()
         for lane in (self._packed, self._alone):
             while lane.slots and lane.waiting and lane.may_begin(now_s):
-                lane.slots -= 1
-                lane.earliest_s, lane.awaited = now_s + lane.stagger_s, math.inf
-                flush = asyncio.create_task(self._flush(lane, lane.take_batch()))
+                batch = lane.take_batch()
+                lane.begin(batch, now_s)
+                flush = asyncio.create_task(self._flush(lane, batch))
                 self._flushes.add(flush)
                 flush.add_done_callback(self._flushes.discard)
             if lane.waiting and lane.slots:
@@ -203,10 +221,7 @@ class GroupIngest:
                 self._finish(waiter, RuntimeError("the flush failed by a bug; the log has it"))
             self._stop_worker()
         finally:
-            lane.slots += 1
-            now_s = asyncio.get_running_loop().time()
-            gather_s = min(GATHER_S_MAX, now_s - began_s) if len(batch) >= _CROWD_CHUNKS else 0.0
-            lane.earliest_s, lane.awaited = now_s + gather_s, len(batch)
+            lane.end(batch, began_s, asyncio.get_running_loop().time())
             self._pump()
 
     async def _flush_batch(self, batch: list[_Waiter]) -> None:

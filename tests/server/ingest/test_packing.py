@@ -102,15 +102,41 @@ async def test_a_full_batch_waits_for_no_flush_in_flight(monkeypatch: pytest.Mon
     monkeypatch.setattr("server.ingest.group_ingest.STAGGER_S", AN_HOUR_S)
     bench = Bench(flushes=2)
     bench.store.gate.clear()
-    first = bench.send("first")
+    first = [bench.send(f"a{n}") for n in range(2)]
     await bench.store.arrived.wait()
     bench.store.arrived.clear()
     rest = [bench.send(f"c{n}") for n in range(FULL_CHUNKS)]
     await asyncio.wait_for(bench.store.arrived.wait(), SOON_S)
     bench.store.gate.set()
-    await asyncio.gather(first, *rest)
+    await asyncio.gather(*first, *rest)
 
-    assert [len(read_pack_index(await bench.store.get(key))) for key in bench.store.puts] == [1, FULL_CHUNKS]
+    assert [len(read_pack_index(await bench.store.get(key))) for key in bench.store.puts] == [2, FULL_CHUNKS]
+
+
+async def test_a_chunk_alone_holds_up_nobody_and_the_flush_beside_it_holds_up_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("server.ingest.group_ingest.STAGGER_S", AN_HOUR_S)
+    bench = Bench(flushes=3)
+    bench.store.gate.clear()
+    first = bench.send("first")
+    await bench.store.arrived.wait()
+    bench.store.arrived.clear()
+    of_first, bench.store.gate = bench.store.gate, asyncio.Event()
+    second = bench.send("second")
+    await asyncio.wait_for(bench.store.arrived.wait(), SOON_S)
+    bench.store.arrived.clear()
+    rest = [bench.send(f"c{n}") for n in range(10)]
+    # Also when the first has ended
+    of_first.set()
+    await asyncio.wait_for(first, SOON_S)
+    for _ in range(100):  # turns of the loop, far more than a flush needs to begin
+        await asyncio.sleep(0)
+    assert not bench.store.arrived.is_set()
+    bench.store.gate.set()
+    await asyncio.wait_for(asyncio.gather(second, *rest), SOON_S)
+
+    assert [len(read_pack_index(await bench.store.get(key))) for key in bench.store.puts] == [1, 1, 10]
 
 
 async def test_the_next_flush_waits_until_those_who_were_just_answered_have_come_again(
