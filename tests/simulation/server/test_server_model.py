@@ -17,7 +17,7 @@ from tests.simulation.server.faults import Way
 from tests.simulation.server.operations import converge, step
 from tests.simulation.server.world import World
 
-EXAMPLES: Final = 190
+EXAMPLES: Final = 200
 STEPS_AN_EXAMPLE: Final = 10
 OPERATIONS_A_STEP: Final = 24
 OPERATIONS_MIN: Final = 50_000
