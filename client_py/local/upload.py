@@ -171,6 +171,8 @@ async def _watch(
         waiting = asyncio.create_task(window.changed.wait())
         await asyncio.wait({waiting, running}, timeout=WAIT_S, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
+    if source is not None:
+        on_progress(_progress(window, window.row, source))  # also where all of it came between two looks
 
 
 def _is_over(window: FileWindow, source: SourceFile | None) -> bool:
