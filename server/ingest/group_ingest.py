@@ -78,6 +78,10 @@ class _Lane:
     sweep: asyncio.TimerHandle | None = None  # set while chunks wait and no slot is free
     wake: asyncio.TimerHandle | None = None  # set while chunks wait for `earliest_s` alone
 
+    @property
+    def has_slot(self) -> bool:
+        return self.in_flight < self.slots
+
     def may_begin(self, now_s: float) -> bool:
         """Whether those who wait are to wait for nobody else."""
         return self.earliest_s <= now_s or self.awaited <= 0 or len(self.waiting) >= FULL_CHUNKS
@@ -85,14 +89,12 @@ class _Lane:
     def begin(self, batch: list[_Waiter], now_s: float) -> None:
         """Its flush begins. It holds up the next one, unless it is a single chunk's and all there is: two who send
         now and then need not wait for each other, and more than two at once would only be smaller batches."""
-        self.slots -= 1
         self.in_flight += 1
         if len(batch) > 1 or self.in_flight > 1:
             self.holder, self.earliest_s, self.awaited = batch, now_s + self.stagger_s, math.inf
 
     def end(self, batch: list[_Waiter], began_s: float, now_s: float) -> None:
         """Its flush has ended; where others waited for it, they may wait for those whom it answered."""
-        self.slots += 1
         self.in_flight -= 1
         if self.holder is batch:
             gather_s = min(GATHER_S_MAX, now_s - began_s) if len(batch) >= _CROWD_CHUNKS else 0.0
@@ -180,13 +182,13 @@ class GroupIngest:
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         for lane in (self._packed, self._alone):
-            while lane.slots and lane.waiting and lane.may_begin(now_s):
+            while lane.waiting and lane.has_slot and lane.may_begin(now_s):
                 batch = lane.take_batch()
                 lane.begin(batch, now_s)
                 flush = asyncio.create_task(self._flush(lane, batch))
                 self._flushes.add(flush)
                 flush.add_done_callback(self._flushes.discard)
-            if lane.waiting and lane.slots:
+            if lane.waiting and lane.has_slot:
                 self._wake_at(lane.earliest_s, lane)
             if lane.waiting and lane.sweep is None:
                 lane.sweep = loop.call_at(lane.waiting[0].deadline_s - self._put_and_commit_s, self._sweep, lane)

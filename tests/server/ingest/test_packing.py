@@ -66,6 +66,18 @@ class Bench:
         chunk = IncomingChunk(loose_recording_id(name), 0, 0, body, None, name)
         return asyncio.create_task(self.ingest.accept(chunk, self.waiting.take(len(body))))
 
+    async def hold(self, *names: str) -> "list[asyncio.Task[Acknowledged]]":
+        """Send these; their flush has come to its PUT, and stays there until the store's gate opens."""
+        self.store.gate.clear()
+        self.store.arrived.clear()
+        sent = [self.send(name) for name in names]
+        await asyncio.wait_for(self.store.arrived.wait(), SOON_S)
+        return sent
+
+    async def sizes(self) -> list[int]:
+        """How many chunks each pack holds, in the order of their PUTs."""
+        return [len(read_pack_index(await self.store.get(key))) for key in self.store.puts]
+
     async def packs(self) -> list[str]:
         return [key for key in await self.store.keys() if isinstance(parse_key(key), PackKey)]
 
@@ -86,31 +98,25 @@ async def test_chunks_that_arrive_together_share_one_pack_and_one_commit() -> No
 
 async def test_what_arrives_while_a_flush_is_in_flight_goes_with_the_next_one() -> None:
     bench = Bench()
-    bench.store.gate.clear()
-    first = bench.send("first")
-    await bench.store.arrived.wait()
+    first = await bench.hold("first")
     rest = [bench.send(f"c{n}") for n in range(50)]
     await asyncio.sleep(0)
     bench.store.gate.set()
-    await asyncio.gather(first, *rest)
+    await asyncio.gather(*first, *rest)
 
     assert bench.ledger.commits == 2
-    assert [len(read_pack_index(await bench.store.get(key))) for key in bench.store.puts] == [1, 50]
+    assert await bench.sizes() == [1, 50]
 
 
 async def test_a_full_batch_waits_for_no_flush_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.ingest.group_ingest.STAGGER_S", AN_HOUR_S)
     bench = Bench(flushes=2)
-    bench.store.gate.clear()
-    first = [bench.send(f"a{n}") for n in range(2)]
-    await bench.store.arrived.wait()
-    bench.store.arrived.clear()
-    rest = [bench.send(f"c{n}") for n in range(FULL_CHUNKS)]
-    await asyncio.wait_for(bench.store.arrived.wait(), SOON_S)
+    first = await bench.hold("a0", "a1")
+    rest = await bench.hold(*(f"c{n}" for n in range(FULL_CHUNKS)))
     bench.store.gate.set()
     await asyncio.gather(*first, *rest)
 
-    assert [len(read_pack_index(await bench.store.get(key))) for key in bench.store.puts] == [2, FULL_CHUNKS]
+    assert await bench.sizes() == [2, FULL_CHUNKS]
 
 
 async def test_a_chunk_alone_holds_up_nobody_and_the_flush_beside_it_holds_up_the_rest(
@@ -118,25 +124,19 @@ async def test_a_chunk_alone_holds_up_nobody_and_the_flush_beside_it_holds_up_th
 ) -> None:
     monkeypatch.setattr("server.ingest.group_ingest.STAGGER_S", AN_HOUR_S)
     bench = Bench(flushes=3)
-    bench.store.gate.clear()
-    first = bench.send("first")
-    await bench.store.arrived.wait()
-    bench.store.arrived.clear()
+    (first,) = await bench.hold("first")
     of_first, bench.store.gate = bench.store.gate, asyncio.Event()
-    second = bench.send("second")
-    await asyncio.wait_for(bench.store.arrived.wait(), SOON_S)
-    bench.store.arrived.clear()
+    (second,) = await bench.hold("second")
     rest = [bench.send(f"c{n}") for n in range(10)]
     # Also when the first has ended
     of_first.set()
     await asyncio.wait_for(first, SOON_S)
-    for _ in range(100):  # turns of the loop, far more than a flush needs to begin
-        await asyncio.sleep(0)
-    assert not bench.store.arrived.is_set()
+    await _turn_the_loop()
+    assert len(bench.store.puts) == 2
     bench.store.gate.set()
     await asyncio.wait_for(asyncio.gather(second, *rest), SOON_S)
 
-    assert [len(read_pack_index(await bench.store.get(key))) for key in bench.store.puts] == [1, 1, 10]
+    assert await bench.sizes() == [1, 1, 10]
 
 
 async def test_the_next_flush_waits_until_those_who_were_just_answered_have_come_again(
@@ -149,13 +149,12 @@ async def test_the_next_flush_waits_until_those_who_were_just_answered_have_come
 
     # When all but one of them come again, nothing is stored; when the last one does, all are
     early = [bench.send(f"b{n}") for n in range(9)]
-    for _ in range(100):  # turns of the loop, far more than a flush needs to begin
-        await asyncio.sleep(0)
+    await _turn_the_loop()
     assert len(bench.store.puts) == 1
     last = bench.send("b9")
     await asyncio.wait_for(asyncio.gather(*early, last), SOON_S)
 
-    assert [len(read_pack_index(await bench.store.get(key))) for key in bench.store.puts] == [10, 10]
+    assert await bench.sizes() == [10, 10]
 
 
 async def test_one_who_came_while_a_crowd_was_in_flight_waits_no_longer_than_its_flush_took(
@@ -163,9 +162,7 @@ async def test_one_who_came_while_a_crowd_was_in_flight_waits_no_longer_than_its
 ) -> None:
     monkeypatch.setattr("server.ingest.group_ingest.STAGGER_S", AN_HOUR_S)
     bench = Bench(flushes=2)
-    bench.store.gate.clear()
-    crowd = [bench.send(f"a{n}") for n in range(10)]
-    await bench.store.arrived.wait()
+    crowd = await bench.hold(*(f"a{n}" for n in range(10)))
     late = bench.send("late")  # it may wait an hour for the flush in flight, and not for more
     await asyncio.sleep(0)
     bench.store.gate.set()
@@ -173,12 +170,16 @@ async def test_one_who_came_while_a_crowd_was_in_flight_waits_no_longer_than_its
     await asyncio.wait_for(asyncio.gather(*crowd, late), SOON_S)
 
 
+async def _turn_the_loop() -> None:
+    """Far more turns than a flush needs to begin."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
 async def _flush_for(monkeypatch: pytest.MonkeyPatch, seconds: float, bench: Bench, names: list[str]) -> None:
     """Store the chunks in one flush that took so long by the loop's clock."""
     loop = asyncio.get_running_loop()
-    bench.store.gate.clear()
-    crowd = [bench.send(name) for name in names]
-    await bench.store.arrived.wait()
+    crowd = await bench.hold(*names)
     now = loop.time
     monkeypatch.setattr(loop, "time", lambda: now() + seconds)
     bench.store.gate.set()
@@ -252,9 +253,7 @@ async def test_a_void_that_cannot_be_stored_makes_the_loser_try_again_and_fails_
 
 async def test_a_client_that_disconnects_cancels_no_flush() -> None:
     bench = Bench()
-    bench.store.gate.clear()
-    gone, stays = bench.send("gone"), bench.send("stays")
-    await bench.store.arrived.wait()
+    gone, stays = await bench.hold("gone", "stays")
     gone.cancel()
     await asyncio.sleep(0)
     bench.store.gate.set()
