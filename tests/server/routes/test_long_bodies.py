@@ -1,14 +1,13 @@
 """Bodies of megabytes over real connections: whole, in order, and cut off where they stall."""
 
 import asyncio
-import hashlib
 import random
 from contextlib import suppress
 from functools import partial
 
 import pytest
 
-from protocol.checksums import format_content_digest
+from protocol.checksums import format_content_digest, sha256
 from protocol.limits import CHUNK_MAX_BYTES
 from server.routes import chunks
 from server.routes.bodies import read_body
@@ -28,17 +27,11 @@ def put_of(stack: Stack, index: int, body: bytes, *fields: str, version: str = "
         f"PUT {stack.path}/chunks/{index} HTTP/{version}",
         "Host: localhost",
         f"Content-Length: {len(body)}",
-        f"Content-Digest: {format_content_digest(hashlib.sha256(body).digest())}",
+        f"Content-Digest: {format_content_digest(sha256(body))}",
         "Chunk-Run: 0",
         *fields,
     ]
     return "\r\n".join([*head, "", ""]).encode() + body
-
-
-def bytes_waiting(stack: Stack) -> int:
-    parts = stack.app.find_parts()
-    assert parts is not None
-    return parts.waiting.byte_count
 
 
 async def stored_sizes(stack: Stack) -> dict[int, int]:
@@ -67,7 +60,7 @@ async def test_long_bodies_one_behind_the_other_are_each_stored_as_they_were_sen
     # Then each has its answer and its bytes are stored
     assert answers.count(b"HTTP/1.1 201") == 6
     assert await stored_sizes(memory_stack) == {**sizes, 5: MIB}
-    assert bytes_waiting(memory_stack) == 0
+    assert memory_stack.parts.waiting.byte_count == 0
 
 
 async def test_a_long_body_of_http_1_0_and_one_that_waits_for_100_continue(memory_stack: Stack) -> None:
@@ -96,10 +89,10 @@ async def test_a_peer_that_goes_in_the_middle_of_a_long_body_leaves_nothing_behi
         writer.write(request[: 2 * MIB])
         await writer.drain()
         async with asyncio.timeout(10):
-            while not bytes_waiting(memory_stack):
+            while not memory_stack.parts.waiting.byte_count:
                 await asyncio.sleep(0)
             writer.close()
-            while bytes_waiting(memory_stack):
+            while memory_stack.parts.waiting.byte_count:
                 await asyncio.sleep(0)
     assert await memory_stack.rows() == []
     assert await memory_stack.keys() == keys
@@ -122,4 +115,4 @@ async def test_a_long_body_that_stalls_is_cut_off_and_its_late_bytes_are_no_requ
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"connection: close" in answer
     assert await memory_stack.rows() == []
-    assert bytes_waiting(memory_stack) == 0
+    assert memory_stack.parts.waiting.byte_count == 0
