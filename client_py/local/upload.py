@@ -142,14 +142,14 @@ async def _deliver(
     runtime.receive(Boot(epoch=1, settings=settings, formats=[], is_online=True, live_recording_id=live_id))
     running = asyncio.create_task(runtime.run())
     try:
-        await _watch(window, running, source, on_progress)
+        await watch(window, running, source, on_progress)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     return window.recording_id
 
 
-async def _watch(
+async def watch(
     window: FileWindow,
     running: "asyncio.Task[None]",
     source: SourceFile | None,

@@ -4,7 +4,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
-from client_py.local.upload import Progress, _watch
+from client_py.local.upload import Progress, watch
 
 
 async def test_the_end_is_shown_also_where_all_of_it_came_between_two_looks() -> None:
@@ -13,6 +13,6 @@ async def test_the_end_is_shown_also_where_all_of_it_came_between_two_looks() ->
     source: Any = SimpleNamespace(size=250, slice_bytes=100)
     shown: list[Progress] = []
     running = asyncio.create_task(asyncio.Event().wait())
-    await _watch(window, cast(Any, running), source, shown.append)
+    await watch(window, cast(Any, running), source, shown.append)
     running.cancel()
     assert [(each.bytes_acknowledged, each.bytes_verified) for each in shown] == [(250, 250)]
