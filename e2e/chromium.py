@@ -124,6 +124,8 @@ class Chromium:
         own = descendants_of(self._pid)
         assert set(pids) <= set(own), f"renderers {pids} do not all descend from our browser {self._pid}"
         kill_all(pids)
+        # Until the browser has noticed, it may still put a new page into one of them: its spare one is dead too.
+        wait_until(lambda: not set(pids) & set(self.renderer_pids()), "the browser to notice that its renderers ended")
 
     def kill_service(self, name: str) -> None:
         """SIGKILL the browser's process for a service, such as the one that owns the sound devices."""
