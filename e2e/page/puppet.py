@@ -15,13 +15,24 @@ from web_build import site as site_layout
 RECORDING_ID = "01999999-0000-7000-8000-000000000001"
 LIMIT_S = 60.0
 
-# Before the page's own scripts: collects what the puppets report, and counts the window's time faster on demand.
+# Before the page's own scripts: collects what the puppets report, and which of the messages that they were told to send
+# have come to the window.
 LISTENER = """
 window.heard = [];
+window.arrived = [];
+let told = 0;
 const strings = new BroadcastChannel("puppet");
 strings.onmessage = ({ data }) => window.heard.push(data);
-window.tell = (to, message) => strings.postMessage({ to, message });
-window.hang = (to) => strings.postMessage({ to, isHung: true });
+window.tell = (to, message, isHung) => {
+  strings.postMessage({ to, message: { ...message, told: ++told }, isHung });
+  return told;
+};
+window.MessageChannel = class extends MessageChannel {
+  constructor() {
+    super();
+    this.port1.addEventListener("message", ({ data }) => data.told && window.arrived.push(data.told));
+  }
+};
 """
 
 
@@ -110,13 +121,17 @@ class Puppet:
         self.wait(lambda: len(self.heard(kind, epoch)) >= count, f"{count} x {kind} in epoch {epoch}")
         return self.heard(kind, epoch)
 
-    def tell(self, message: dict[str, Any], epoch: int = 1) -> None:
-        """Have the puppet send this to the window."""
-        self.page.evaluate("([to, message]) => window.tell(to, message)", [f"holdfast-{epoch}", message])
+    def tell(self, message: dict[str, Any], epoch: int = 1, *, is_heard: bool = True, then_hangs: bool = False) -> None:
+        """Have the puppet send this to the window, and wait until it came, unless its port is closed by now."""
+        told = self.page.evaluate(
+            "([to, message, isHung]) => window.tell(to, message, isHung)", [f"holdfast-{epoch}", message, then_hangs]
+        )
+        if is_heard:
+            self.wait(lambda: self.page.evaluate("(told) => window.arrived.includes(told)", told), f"{message} to come")
 
     def hang(self, epoch: int = 1) -> None:
         """The puppet never comes back from here, as a Python in an endless loop."""
-        self.page.evaluate("(to) => window.hang(to)", f"holdfast-{epoch}")
+        self.tell({"type": "beat"}, epoch, then_hangs=True)
 
     @property
     def shown(self) -> dict[str, str]:

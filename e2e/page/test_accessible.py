@@ -42,7 +42,6 @@ def findings(puppet: Puppet) -> list[str]:
     puppet.page.evaluate("() => { window.found = null; axe.run().then((found) => { window.found = found }) }")
 
     def look() -> Any:
-        puppet.tell({"type": "beat"})  # the worker lives, however long axe takes
         puppet.page.clock.run_for(100)
         return puppet.page.evaluate("() => window.found?.violations")
 
@@ -79,7 +78,6 @@ def show_countdown(puppet: Puppet) -> None:
 
 def show_recording(puppet: Puppet) -> None:
     def has_begun() -> bool:
-        puppet.tell({"type": "beat"})
         puppet.page.clock.run_for(100)  # the countdown's end, unless it came while axe looked
         return int(puppet.shown["slicesCaptured"]) > 0 and puppet.words("level") != ""
 

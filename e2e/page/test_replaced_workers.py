@@ -102,7 +102,7 @@ def test_what_a_replaced_worker_still_says_is_not_heard(puppet: Puppet) -> None:
     puppet.tell({"type": "failed", "message": "out of memory"})
     puppet.let_time_pass(2_000)
     puppet.wait_to_hear("boot", epoch=2)
-    puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": 2}, epoch=1)
+    puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": 2}, epoch=1, is_heard=False)
     puppet.tell({"type": "durable", "recordingId": RECORDING_ID, "sliceNumber": 0}, epoch=2)
     puppet.wait(lambda: puppet.shown["slicesDurable"] == "1", "the new worker's word alone")
 

@@ -163,7 +163,7 @@ def test_a_countdown_comes_before_the_first_slice_and_can_be_called_off(open_pup
     page.clock.pause_at(page.evaluate("Date.now()") / 1_000 + 1)
 
     def shows(words: str) -> bool:
-        page.clock.run_for(20)
+        page.clock.run_for(100)
         return puppet.words("countdown") == words
 
     puppet.ask_to_capture()
