@@ -40,6 +40,8 @@ from tests.server.recordings.held import registration_of
 
 Part = tuple[UUID | str, int]  # a recording and a chunk index, or a chunkId and 0
 
+# Every object was made so long ago, or longer.
+OBJECTS_AGE_S = 10_000
 _numbers = count(1)
 
 
@@ -50,7 +52,7 @@ def bytes_of(part: Part, version: int = 0) -> bytes:
 
 def next_id(made_before_s: int = 0) -> UUID:
     """An object's id: later ones are greater, as they are where milliseconds lie between them."""
-    made_at_ms = time.time_ns() // 1_000_000 - 10_000_000 - made_before_s * 1_000 + next(_numbers)
+    made_at_ms = time.time_ns() // 1_000_000 - (OBJECTS_AGE_S + made_before_s) * 1_000 + next(_numbers)
     return make_uuid7(made_at_ms, os.urandom(RANDOM_BYTES_OF_UUID7))
 
 

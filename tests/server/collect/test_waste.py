@@ -13,7 +13,7 @@ from server.storage.blob_store import BlobStoreUnavailableError
 from server.storage.keys import PackKey, new_uuid7
 from server.storage.ledger import NewChunk
 from server.storage.memory_ledger import MemoryLedger
-from tests.server.collect.house import Clock, House, LyingStore, bytes_of, next_id
+from tests.server.collect.house import OBJECTS_AGE_S, Clock, House, LyingStore, bytes_of, next_id
 
 
 def ledger_of(house: House) -> MemoryLedger:
@@ -259,7 +259,7 @@ async def test_a_pass_that_keeps_a_rate_merges_for_a_time_and_the_next_one_goes_
 
 async def test_packs_of_today_are_not_merged(memory: House, clock: Clock) -> None:
     recording_id = await memory.register()
-    clock.now = datetime.now(UTC)
+    clock.now = datetime.now(UTC) - timedelta(seconds=OBJECTS_AGE_S)  # the packs' own day, at any hour
     for index in range(3):
         await memory.pack((recording_id, index))
     assert (await memory.collect()).packs_written == 0
