@@ -19,6 +19,7 @@ from pathlib import Path
 from web_build import pinned_files, proof, site, stamp
 from web_build.bundle import bundle
 from web_build.client_wheel import collect_sources, write_wheel
+from web_build.compiled_library import compile_library
 from web_build.frozen_lock import freeze_lock
 from web_build.node_tool import find_node, run_script
 from web_build.ops_site import lay_out_ops
@@ -39,7 +40,7 @@ def build(root: Path, *, is_forced: bool = False) -> bool:
     work = root / ".build"
     dist = root / "web" / "dist"
     with _sole_builder(work):
-        runtime = pinned_files.check_runtime_files(root)
+        pinned = pinned_files.check_runtime_files(root)
         libraries = pinned_files.check_library_files(root)
         version = _project_version(root)
         inputs = stamp.hash_inputs(root, version)
@@ -52,6 +53,8 @@ def build(root: Path, *, is_forced: bool = False) -> bool:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
 
+        say("compiling Python's standard library")
+        runtime = compile_library(node, pinned, work / "runtime")
         say("building the wheel of protocol and client_py")
         client = write_wheel(collect_sources(root), version, work / "wheels")
         say("resolving and freezing the lock in Pyodide")

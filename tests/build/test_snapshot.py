@@ -11,6 +11,7 @@ import pytest
 import build_pyodide
 from web_build import pinned_files
 from web_build.client_wheel import write_wheel
+from web_build.compiled_library import LIBRARY_NAME, compile_library
 from web_build.frozen_modules import FrozenModules
 from web_build.node_tool import find_node
 from web_build.snapshot import EXTENSION_NAME, MEMORY_NAME, take_snapshot
@@ -19,21 +20,23 @@ ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "web" / "dist"
 
 
-def test_a_snapshot_taken_again_has_the_same_bytes_and_names_no_path_of_this_machine(tmp_path: Path) -> None:
+def test_library_and_snapshot_made_again_have_the_same_bytes_and_name_no_path_of_this_machine(tmp_path: Path) -> None:
     build_pyodide.build(ROOT)
     boot: dict[str, Any] = json.loads(
         (SITE / "index.html").read_text().split('id="build">', 1)[1].split("</script>")[0]
     )
     folder = ROOT / ".build" / "wheels"
     wheels = {name: folder / package["file_name"] for name, package in boot["lock"]["packages"].items()}
-    runtime = pinned_files.check_runtime_files(ROOT)
+    runtime = compile_library(find_node(), pinned_files.check_runtime_files(ROOT), tmp_path / "runtime")
+    library = runtime[LIBRARY_NAME].read_bytes()
+    assert library == (SITE / boot["runtime"] / LIBRARY_NAME).read_bytes()
     order = {name: wheels[name] for name in ("msgspec", "holdfast-client")}
     again = take_snapshot(find_node(), runtime, order, boot["lock"], tmp_path)
     kept = SITE / boot["snapshot"]["folder"]
     assert again.memory.read_bytes() == (kept / MEMORY_NAME).read_bytes()
     assert again.extension.read_bytes() == (kept / EXTENSION_NAME).read_bytes()
     assert again.link == boot["snapshot"]["link"]
-    assert str(ROOT).encode() not in again.memory.read_bytes()
+    assert not [name for name in (ROOT, tmp_path) if str(name).encode() in again.memory.read_bytes() + library]
 
 
 @pytest.fixture
