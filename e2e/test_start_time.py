@@ -12,8 +12,8 @@ from loadtest.machine import describe_core
 
 WARM_STARTS = 3
 # A first visit as people make it: the browser keeps what it compiled only of a page that stays for some seconds.
-SLICES_OF_THE_FIRST_VISIT = 100
-AT_REST_MS = 3_000  # a browser that has just started is busy with itself
+SLICES_OF_THE_FIRST_VISIT = 60
+AT_REST_MS = 2_000  # a browser that has just started is busy with itself
 
 # Since the navigation began, the service worker's own start included.
 NOTE_WHEN_RECORD_CAN_BE_PRESSED = """

@@ -6,6 +6,7 @@ import { texts } from "./texts.js";
 const BOOT_MS_MAX = 120_000; // from all files present to a running Python: 2 s on a laptop, 20 s on an old phone
 const SNAPSHOT_MS_MAX = 30_000; // the same from a snapshot: 0.4 s on a laptop
 const SNAPSHOT_LOAD_MS = 1_000; // a first visit loads it where that takes less: it saves 0.7 s on a laptop, 5 s on an old phone
+const LIBRARY = "python_stdlib.zip";
 
 self.onmessage = ({ data }) => {
   const say = (progress, label, more = {}) => data.port.postMessage({ type: "booting", progress, label, ...more });
@@ -17,8 +18,7 @@ self.onmessage = ({ data }) => {
 
 async function start({ build, base, names, port }, say) {
   const kept = await new KeptBuild(build, base).open(names);
-  const missing = (files = {}) => Object.keys(files).filter((path) => !kept.has(path));
-  const [files, snapshot] = [missing(build.files), missing(build.snapshot?.files)];
+  const [files, snapshot] = [build.files, build.snapshot?.files ?? {}].map((all) => Object.keys(all).filter((path) => !kept.has(path)));
   const size = (paths) => paths.reduce((sum, path) => sum + kept.files[path].size, 0);
   let loaded = 0;
   const count = (bytes) => say(0.7 * Math.min(1, (loaded += bytes) / size([...files, ...snapshot])), texts.loading.files);
@@ -46,13 +46,14 @@ async function boot(build, base, kept, runtime) {
   const { folder, link, files } = build.snapshot ?? {};
   if (files && Object.keys(files).every(kept.has)) {
     // Each of these takes a tenth of a second: they come beside each other.
-    const memory = quietly(kept.find(`${folder}python.memory`).then((file) => file.arrayBuffer()));
-    const parts = { memory, extension: compile(kept.find(`${folder}extension.wasm`)), link };
+    const bytes = (path) => quietly(kept.find(path).then((file) => file.arrayBuffer()));
+    const [memory, library] = [`${folder}python.memory`, `${build.runtime}${LIBRARY}`].map(bytes);
+    const parts = { memory, library, extension: compile(kept.find(`${folder}extension.wasm`)), link };
     const loader = quietly(import(new URL(`${folder}restore_snapshot.mjs`, base)));
     const withNone = { ...options, lockFileContents: { ...build.lock, packages: {} } }; // the packages are in the memory
     try {
       const start = async (loadPyodide) => (await loader).loadFromMemory(loadPyodide, withNone, parts);
-      return [await load(indexURL, runtime, start, SNAPSHOT_MS_MAX), "snapshot"];
+      return [await load(indexURL, runtime, start, SNAPSHOT_MS_MAX, new Response()), "snapshot"];
     } catch (error) {
       console.warn("the memory snapshot could not be used:", error);
       runtime = compile(fetch(`${indexURL}pyodide.asm.wasm`)); // as it was checked, if it came from elsewhere
@@ -77,15 +78,14 @@ const compile = (response) => quietly(WebAssembly.compileStreaming(response));
 const quietly = (promise) => (promise.catch(() => {}), promise);
 
 // Pyodide asks for its files one after another: here they are all on their way before it does.
-async function load(indexURL, runtime, start, msMax) {
-  const library = `${indexURL}python_stdlib.zip`;
-  const asked = { [`${indexURL}pyodide.asm.wasm`]: Promise.resolve(new Response()), [library]: quietly(fetch(library)) };
+async function load(indexURL, runtime, start, msMax, library = fetch(indexURL + LIBRARY)) {
+  const asked = { [`${indexURL}pyodide.asm.wasm`]: new Response(), [indexURL + LIBRARY]: quietly(Promise.resolve(library)) };
   quietly(import(`${indexURL}pyodide.asm.mjs`));
   const { loadPyodide } = await import(`${indexURL}pyodide.mjs`);
   const [ask, instantiate] = [self.fetch, WebAssembly.instantiateStreaming];
   return new Promise((resolve, reject) => {
     setTimeout(() => reject(new Error(texts.failure.slow(msMax / 1000))), msMax);
-    self.fetch = (url, init) => asked[url] ?? ask(url, init);
+    self.fetch = async (url, init) => asked[url] ?? ask(url, init);
     WebAssembly.instantiateStreaming = (_response, imports) => {
       const begun = runtime.then(async (module) => ({ module, instance: await WebAssembly.instantiate(module, imports) }));
       // Pyodide only logs a failure (no memory, wrong type) and then waits for ever.

@@ -14,6 +14,9 @@ import protocol.wire
 
 # The tests' fakes stay at home.
 assert "client_py.testing" not in sys.modules
+# A module of the library that nothing of the page imports comes from its file.
+assert "plistlib" not in sys.modules
+import plistlib
 """
 
 _CODEC: Final = """

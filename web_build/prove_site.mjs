@@ -48,10 +48,12 @@ if (build.snapshot) {
     indexURL: join(request.site, build.runtime),
     lockFileContents: { ...build.lock, packages: {} },
     packageBaseUrl: join(request.site, build.packages),
+    stdLibURL: "/dev/null", // it comes later, as in the page
     stdout: () => {},
   };
   const fromMemory = await loadFromMemory(loadPyodide, options, {
     memory: readFileSync(join(request.site, build.snapshot.folder, "python.memory")),
+    library: readFileSync(join(request.site, build.runtime, "python_stdlib.zip")),
     extension: WebAssembly.compile(readFileSync(join(request.site, build.snapshot.folder, "extension.wasm"))),
     link: build.snapshot.link,
   });

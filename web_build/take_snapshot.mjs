@@ -1,7 +1,8 @@
 // Takes the memory snapshot that the page starts from: Python with the client imported, its extension msgspec included
 // (restore_snapshot.mjs puts that one back), and what is not imported compiled (frozen_modules.py).
 // stdin: {runtime: folder, lock, wheels: [path], frozen: path, memory: target path, extension: target path};
-// the last line of stdout: {memoryBase, tableBase, tableSize, symbols: {"GOT.mem" or "GOT.func": {name: number}},
+// the last line of stdout: {library: where Python has the standard library's archive, memoryBase, tableBase, tableSize,
+// symbols: {"GOT.mem" or "GOT.func": {name: number}},
 // runs: [[zeros left out, bytes that follow in the file], ...]}.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -104,5 +105,6 @@ for (let at = 0, end = -1; at < snapshot.length; at += BLOCK_BYTES) {
 }
 writeFileSync(request.memory, Buffer.concat(parts));
 writeFileSync(request.extension, bytes);
-console.log(JSON.stringify({ memoryBase, tableBase, tableSize: tableEnd - tableBase, symbols, runs }));
+const library = `/lib/${pyodide.FS.readdir("/lib").find((name) => name.endsWith(".zip"))}`;
+console.log(JSON.stringify({ library, memoryBase, tableBase, tableSize: tableEnd - tableBase, symbols, runs }));
 process.exit(0);
