@@ -59,6 +59,7 @@ _SET_TRANSACTION_TIMEOUT: Final = "select set_config('transaction_timeout', %s, 
 _SINCE_CRASH: Final = "committed, but it crashed meanwhile and may have given the number to another"
 
 _TRY_SESSION_LOCK: Final = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
+_END_SESSION_LOCK: Final = "select pg_advisory_unlock(hashtextextended(%s, 0))"
 
 _SESSION_OPTIONS: Final = " ".join(
     f"-c {name}={value}"
@@ -175,7 +176,7 @@ class PostgresConnections:
     async def session_lock(self, name: str) -> AsyncIterator[bool]:
         """Whether the database's advisory lock of that name is ours, on a connection of its own, for the block.
 
-        It ends with the connection, so it may save work and never keep anything safe.
+        It ends with the block, or before that with the connection, so it may save work and never keep anything safe.
         """
         try:
             connection = await AsyncConnection.connect(self._conninfo, autocommit=True)
@@ -186,7 +187,14 @@ class PostgresConnections:
                 rows = await _fetch(connection, _TRY_SESSION_LOCK, (name,))
             except (psycopg.Error, OSError) as error:
                 raise translate_error(error) from error
-            yield bool(rows[0][0])
+            is_ours = bool(rows[0][0])
+            try:
+                yield is_ours
+            finally:
+                if is_ours:
+                    # Whoever asks next may be quicker than the server is in noticing that a connection was closed.
+                    with suppress(psycopg.Error, OSError):
+                        await _fetch(connection, _END_SESSION_LOCK, (name,))
 
     @asynccontextmanager
     async def _take(self) -> AsyncIterator[Connection]:
