@@ -174,10 +174,11 @@ class Puppet:
         )
 
     def open_capture(self, *, run: int = 0, slice_number: int = 0, source: str = "microphone") -> dict[str, Any]:
-        """Have the window record; the message that it began."""
+        """Have the window record, and wait until it shows so; the message that it began."""
         self.ask_to_capture(run=run, slice_number=slice_number, source=source)
         self.wait(lambda: [m for m in self.heard("capture-started") if m["run"] == run], f"run {run} to start")
         self.tell(a_view(state="recording", current=a_row()))
+        self.wait(lambda: self.shown["state"] == "recording", "the page to show that it records")
         started: dict[str, Any] = self.heard("capture-started")[-1]
         return started
 
