@@ -143,3 +143,21 @@ async def test_a_transaction_that_is_cut_off_in_the_middle_of_a_packet_lets_its_
     async with asyncio.timeout(20):
         await execute(database_url, "select from recordings for update")
     await cut_off.close()
+
+
+async def test_a_lock_ends_with_its_block_and_not_when_the_server_notices_a_closed_connection(
+    ledger: PostgresLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_open: list[psycopg.AsyncConnection] = []
+
+    async def close_later(connection: psycopg.AsyncConnection) -> None:
+        left_open.append(connection)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(psycopg.AsyncConnection, "close", close_later)
+        for _ in range(2):
+            async with ledger.connections.session_lock("one at a time") as is_ours:
+                assert is_ours
+    assert len(left_open) == 2
+    for connection in left_open:
+        await connection.close()
