@@ -273,6 +273,14 @@ def test_without_credentials_nobody_gets_in(embedded_database: EmbeddedServices)
             psycopg.connect(f"postgresql://{user}:wrong@{address}")
 
 
+def test_a_login_costs_one_round_because_the_passwords_are_random(embedded_database: EmbeddedServices) -> None:
+    with psycopg.connect(embedded_database.superuser_url) as connection:
+        logins = connection.execute("select rolname, rolpassword from pg_authid where rolcanlogin").fetchall()
+    assert {name: verifier.split(":")[0] for name, verifier in logins} == dict.fromkeys(
+        ("postgres", "holdfast"), "SCRAM-SHA-256$1"
+    )
+
+
 def test_both_flush_before_they_acknowledge(embedded_database: EmbeddedServices) -> None:
     with psycopg.connect(embedded_database.superuser_url) as connection:
         settings = connection.execute(
