@@ -49,7 +49,7 @@ def test_a_worker_that_dies_again_and_again_is_given_more_time_each_time(puppet:
         puppet.page.clock.run_for(100)  # the page draws itself
         return "not answering" not in puppet.words("alarm")
 
-    for epoch, silence_ms in ((1, 10_000), (2, 20_000), (3, 40_000), (4, 60_000)):
+    for epoch, silence_ms in ((1, 10_000), (2, 20_000), (3, 40_000), (4, 60_000), (5, 60_000)):
         puppet.hang(epoch)
         puppet.let_time_pass(silence_ms - 5_000)
         assert puppet.heard("boot", epoch=epoch + 1) == []
