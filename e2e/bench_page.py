@@ -3,6 +3,7 @@
 - Memory: half an hour of video (7,200 slices of 250 ms at 2.5 Mbit/s) handed over as fast as the page saves
   them, while they are uploaded to a real server; what the page holds after each twelfth, part by part, and how
   that grows. Written to loadtest/results/.
+- First visits, from the files and from the memory snapshot in turns: when Record can be pressed.
 - Processor and time: the fake camera recorded as it comes; the share of one core that the worker's thread
   takes, and the time from `dataavailable` until the slice is shown as saved.
 """
@@ -17,20 +18,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Playwright
 
+from e2e.chromium import FAKE_DEVICES
 from e2e.figures import Figures
 from e2e.injected import SCRIPT as INJECTED
 from e2e.machine import Machine
+from e2e.page.built_site import BUILT_SITE
+from e2e.page.site_server import serving
 from e2e.page_memory import WATCH_WASM, PageMemory, measure, resident_mb, slopes
 from e2e.plain_browser import plain_recorder
 from e2e.service import Service
-from loadtest.machine import describe_machine
+from e2e.test_start_time import AT_REST_MS, middle_of, open_and_time
+from loadtest.machine import describe_core, describe_machine
+from web_build.snapshot import LOADER
 
 SLICES = 30 * 60 * 4
 SLICE_BYTES = 2_500_000 // 8 // 4
 PARTS = 12
 RESULTS = Path(__file__).resolve().parents[1] / "loadtest" / "results"
 LIVE_SLICES = 300
+FIRST_VISITS = 5  # of each kind
 
 # When each slice came, and when it was shown as saved.
 CLOCK = """
@@ -115,6 +123,28 @@ def memory_table(measured: list[PageMemory], given: str) -> str:
             "",
         ]
     )
+
+
+def test_time_of_a_first_visit(
+    playwright_driver: Playwright, chromium_path: str, tmp_path: Path, figures: Figures
+) -> None:
+    times_ms: dict[str, list[float]] = {"files": [], "snapshot": []}
+    for number in range(FIRST_VISITS):
+        for start, times in times_ms.items():
+            with serving(BUILT_SITE) as site:
+                if start == "files":
+                    site.missing.add(LOADER.name)
+                folder = tmp_path / f"{start}{number}"
+                machine = Machine(playwright_driver, chromium_path, site.url, folder, FAKE_DEVICES, is_headed=False)
+                machine.start_browser()
+                machine.browser.new_page().wait_for_timeout(AT_REST_MS)
+                tab, ms = open_and_time(machine)
+                assert tab.shown["started-from"] == start
+                times.append(ms)
+                machine.kill_browser()
+    for start, times in times_ms.items():
+        figures.note(f"Record can be pressed, first visit, from the {start}", middle_of(times))
+    figures.note("first visits, speed of a core", describe_core())
 
 
 def test_cost_of_recording_video_as_it_comes(

@@ -5,7 +5,7 @@ import { texts } from "./texts.js";
 
 const BOOT_MS_MAX = 120_000; // from all files present to a running Python: 2 s on a laptop, 20 s on an old phone
 const SNAPSHOT_MS_MAX = 30_000; // the same from a snapshot: 0.4 s on a laptop
-const SNAPSHOT_LOAD_MS = 1_000; // a first visit loads it where that takes less: it saves 0.7 s on a laptop, 5 s on an old phone
+const SNAPSHOT_LOAD_MS = 1_000; // a first visit loads it where that takes less: it saves 0.7 s on a laptop
 const LIBRARY = "python_stdlib.zip";
 
 self.onmessage = ({ data }) => {
@@ -37,8 +37,8 @@ async function start({ build, base, names, port }, say) {
   await pyodide.pyimport("client_py.main").start(port);
 }
 
-// From the memory snapshot where it is kept, which takes half the time. It is an optimisation: whatever is wrong
-// with it, Python is started as it is without one.
+// From the memory snapshot where it is kept, which is quicker. It is an optimisation: whatever is wrong with it,
+// Python is started as it is without one.
 async function boot(build, base, kept, runtime) {
   // A relative address fails silently.
   const [indexURL, packageBaseUrl] = [build.runtime, build.packages].map((path) => new URL(path, base).href);

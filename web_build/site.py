@@ -5,7 +5,7 @@
     ops.html              the operator's page, with a folder of its own (web_build/ops_site.py)
     build.json            the build manifest (`BuildManifest`)
     assets/page-<hash>/       the page's script, its style sheet and its worker, one file each, and its icons
-    assets/runtime-<hash>/    Pyodide
+    assets/runtime-<hash>/    Pyodide, its standard library compiled (web_build/compiled_library.py)
     assets/packages-<hash>/   the wheels of the frozen lock
     assets/snapshot-<hash>/   the memory snapshot that a page starts from once it is kept, with its loader
 
