@@ -67,7 +67,7 @@ bench-media: ## How long a finished file takes, in how much memory, and how soon
 	@$(setup) test
 	@$(python) -m loadtest.media_bench
 
-bench-page: ## What recording costs: memory over half an hour of video, the worker's processor share, slices' time to disk
+bench-page: ## First visits' start; what recording costs: memory over half an hour of video, the worker's processor share, slices' time to disk
 	@$(setup) test page browser
 	@$(python) -m pytest -q e2e/bench_page.py
 

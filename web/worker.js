@@ -5,7 +5,7 @@ import { texts } from "./texts.js";
 
 const BOOT_MS_MAX = 120_000; // from all files present to a running Python: 2 s on a laptop, 20 s on an old phone
 const SNAPSHOT_MS_MAX = 30_000; // the same from a snapshot: 0.4 s on a laptop
-const SNAPSHOT_LOAD_MS = 1_000; // a first visit loads it where that takes less: it saves 0.7 s on a laptop
+const SNAPSHOT_LOAD_MS = 1_000; // a first visit loads it where that takes less: it saves 1 s on a laptop
 const LIBRARY = "python_stdlib.zip";
 
 self.onmessage = ({ data }) => {
