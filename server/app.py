@@ -1,8 +1,8 @@
 """The wiring of one API process: settings, parts, routes, and what surrounds every call."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 from litestar import Litestar
@@ -21,7 +21,7 @@ from server.routes.ops import ops_routes
 from server.routes.page import page_routes
 from server.routes.recordings import recording_routes
 from server.routes.service import service_routes
-from server.settings import Settings, read_settings
+from server.settings import Settings
 
 ROUTES: Final[list[ControllerRouterHandler]] = [
     recording_routes,
@@ -37,19 +37,23 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
 _GAUGES_EVERY_S: Final = 1.0
 
 
-def create_app(settings: Settings, parts: Parts | None = None, metrics: Metrics | None = None) -> Envelope:
-    """The application; it opens the stores of `settings` itself unless it is given `parts`."""
-    counters = metrics or (parts.metrics if parts else Metrics())
+def create_app(settings: Settings) -> Envelope:
+    """What a worker runs, over the stores that the settings name."""
+    metrics = Metrics()
+    return Envelope(create_litestar(lambda: open_parts(settings, metrics)), metrics)
+
+
+def create_litestar(open_its_parts: Callable[[], AbstractAsyncContextManager[Parts]]) -> Litestar:
+    """The routes, over the parts that each of its lives opens at its start and closes at its end."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            running = parts if parts is not None else await stack.enter_async_context(open_parts(settings, counters))
+        async with open_its_parts() as running:
             app.state["parts"] = running
             watching = [asyncio.create_task(running.installation.watch()), asyncio.create_task(_keep_gauges(running))]
             watching.append(asyncio.create_task(running.history.run()))
             watching += [asyncio.create_task(running.schedule.run()), asyncio.create_task(running.vitals.run())]
-            if settings.media_makers:
+            if running.settings.media_makers:
                 watching.append(asyncio.create_task(running.making.run()))
             try:
                 yield
@@ -62,7 +66,7 @@ def create_app(settings: Settings, parts: Parts | None = None, metrics: Metrics 
                 await asyncio.gather(*watching, return_exceptions=True)
                 running.metrics.write_down()
 
-    litestar = Litestar(
+    return Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
         guards=[require_authorisation],
@@ -73,7 +77,6 @@ def create_app(settings: Settings, parts: Parts | None = None, metrics: Metrics 
         logging_config=None,
         debug=False,
     )
-    return Envelope(litestar, counters)
 
 
 async def _keep_gauges(parts: Parts) -> None:
@@ -85,8 +88,3 @@ async def _keep_gauges(parts: Parts) -> None:
         parts.metrics.set_matched(verdict is not None and verdict.is_matched)
         parts.metrics.write_down()
         await asyncio.sleep(_GAUGES_EVERY_S)
-
-
-def create_app_from_environment() -> Envelope:
-    """What a worker runs."""
-    return create_app(read_settings())

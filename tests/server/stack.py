@@ -9,7 +9,7 @@ from uuid import UUID
 
 import httpx
 
-from server.app import create_app
+from server.app import create_litestar
 from server.envelope import Envelope
 from server.metrics import Metrics
 from server.parts import Parts, build_parts
@@ -105,15 +105,34 @@ def collect_ledger_of(ledger: Ledger) -> CollectLedger:
     return PostgresCollectLedger(ledger.connections)
 
 
+class _Application:
+    """The routes for one stack after another: to build them takes longer than most tests."""
+
+    def __init__(self) -> None:
+        self.parts: Parts | None = None
+        self.litestar = create_litestar(self._open_parts)
+
+    @asynccontextmanager
+    async def _open_parts(self) -> AsyncIterator[Parts]:
+        assert self.parts is not None
+        yield self.parts
+
+
+_unused: list[_Application] = []
+
+
 @asynccontextmanager
 async def running_stack(settings: Settings, ledger: Ledger, store: BlobStore) -> AsyncIterator[Stack]:
     """The application with its lifespan over these stores, which already belong together."""
     others = (media_ledger_of(ledger), ops_ledger_of(ledger), audit_ledger_of(ledger), collect_ledger_of(ledger))
     parts = build_parts(settings, ledger, *others, store, Metrics(), stop_worker=lambda: None)
-    app = create_app(settings, parts)
+    application = _unused.pop() if _unused else _Application()
+    application.parts = parts
+    app = Envelope(application.litestar, parts.metrics)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
     async with _running(app), httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
         yield Stack(ledger, store, parts, app, client)
+    _unused.append(application)
 
 
 @asynccontextmanager
