@@ -6,6 +6,7 @@ embedded SeaweedFS, both at ports the run chose, serve the whole session; each t
 bucket of its own.
 """
 
+import gc
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,11 +28,19 @@ settings.load_profile("holdfast")
 
 TEMPLATE = "holdfast_template"
 LONG = ("tests/simulation/", "e2e/")
+GC_AFTER_ALLOCATIONS = 50_000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long files first, so that none of them ends alone while the other processes have nothing left."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays: the collector looks seldom and only at the new, a tenth of all work less."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_AFTER_ALLOCATIONS)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
