@@ -108,7 +108,7 @@ def serving(folder: Path) -> Iterator[SiteServer]:
     """Serve until the end of the block, on a port that the system chose."""
     site = SiteServer(folder)
     server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": site}))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     site.url = f"http://localhost:{server.server_address[1]}"
     try:
