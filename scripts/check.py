@@ -19,7 +19,7 @@ def list_checks() -> list[tuple[str, list[str], str]]:
     checks = [
         ("format", [ruff, "format", "--check", "."], "`.venv/bin/ruff format .` mends it"),
         ("lint", [ruff, "check", "."], "`.venv/bin/ruff check --fix .` mends a part"),
-        ("types", [sys.executable, "-m", "mypy"], ""),
+        ("types", [sys.executable, "-m", "mypy", "--num-workers=auto"], ""),
     ]
     migrations = [str(path) for path in sorted((ROOT / "server" / "migrations").glob("*.sql"))]
     if migrations:
