@@ -161,7 +161,7 @@ function refresh() {
 function draw() {
   const shown = combine(state, recorder);
   show(shown, state);
-  if (state.view) library.list.show(state.view.recordings, shown.liveId, shown.countdownS ? shown.recordingId : "");
+  if (state.view && state.worker !== "new") library.list.show(state.view.recordings, shown.liveId, shown.countdownS ? shown.recordingId : "");
   sources.show(shown, recorder.run);
   meter.show(sources.stream);
 }

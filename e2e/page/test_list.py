@@ -245,6 +245,22 @@ def test_a_new_worker_lists_anew_and_a_reading_that_it_cannot_finish_is_given_up
     puppet.wait_to_hear("list-more", epoch=2)
 
 
+def test_a_list_is_asked_of_the_worker_that_comes_and_not_of_one_that_died_young(puppet: Puppet) -> None:
+    puppet.wait_to_hear("list-more")
+    puppet.tell(listed())
+    puppet.page.clock.pause_at(puppet.page.evaluate("Date.now()") / 1_000 + 1)
+
+    def hears(kind: str, epoch: int) -> bool:
+        puppet.page.clock.run_for(100)
+        return bool(puppet.heard(kind, epoch))
+
+    for epoch in (1, 2):
+        puppet.tell({"type": "failed", "message": "out of memory"}, epoch, is_heard=False)
+        puppet.wait(partial(hears, "boot", epoch + 1), "the next worker")  # the third rests before
+    puppet.come_up(epoch=3)
+    puppet.wait(partial(hears, "list-more", 3), "the wish for the list")
+
+
 def _is_higher(puppet: Puppet, height: int) -> bool:
     return bool(puppet.page.evaluate(HEIGHT) > height)
 
