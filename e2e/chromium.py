@@ -36,9 +36,10 @@ NO_MICROPHONE = ("--use-fake-ui-for-media-stream", "--disable-audio-input")
 NO_CAMERA = ("--use-fake-device-for-media-stream=device-count=0", "--use-fake-ui-for-media-stream")
 ASKING = ("--use-fake-device-for-media-stream",)  # what a page may use is its permissions' matter
 REFUSED = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream=deny")
-# Each tab would compile Python's hot paths once more for a story of seconds: a quarter of all its work. And each start
-# would open two pages of the address bar's own, which nobody sees: half of what a start costs.
-SPARING = ("--js-flags=--liftoff-only", "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup")
+# Each tab would compile Python's hot paths once more for a story of seconds: a quarter of all its work.
+LIFTOFF_ONLY = "--js-flags=--liftoff-only"
+# And each start would open two pages of the address bar's own, which nobody sees: half of what a start costs.
+SPARING = (LIFTOFF_ONLY, "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup")
 
 
 def playing(wav: Path) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright
 
-from e2e.chromium import ALWAYS, FAKE_DEVICES, SPARING
+from e2e.chromium import ALWAYS, FAKE_DEVICES, LIFTOFF_ONLY
 from e2e.page.built_site import BUILT_SITE
 from e2e.page.puppet import LISTENER, Puppet, lay_out_puppet_site
 from e2e.page.site_server import SiteServer, serving
@@ -38,7 +38,7 @@ def browser(
         tmp_path_factory.mktemp("profile"),
         executable_path=chromium_path,
         chromium_sandbox=False,
-        args=[*ALWAYS, *FAKE_DEVICES, *SPARING],
+        args=[*ALWAYS, *FAKE_DEVICES, LIFTOFF_ONLY],  # a second list of features off would undo Playwright's
     )
     yield context
     context.close()
