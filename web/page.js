@@ -161,7 +161,7 @@ function refresh() {
 function draw() {
   const shown = combine(state, recorder);
   show(shown, state);
-  if (state.view && state.worker !== "new") library.list.show(state.view.recordings, shown.liveId, shown.countdownS ? shown.recordingId : "");
+  if (state.view && state.worker !== "new") library.show(state.view, shown); // else nobody is there to ask for more
   sources.show(shown, recorder.run);
   meter.show(sources.stream);
 }

@@ -55,5 +55,7 @@ export function makeLibrary({ send, undoS }) {
     heldFiles.abandon(texts.player.restarted);
     list.restart();
   };
-  return { list, heldFiles, restart };
+  const show = ({ recordings }, { liveId, countdownS, recordingId }) =>
+    list.show(recordings, liveId, countdownS ? recordingId : "");
+  return { list, heldFiles, show, restart };
 }
