@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is there now stays: the collector looks seldom and only at the new, a tenth of all work less."""
+    """What is there now stays: the collector of garbage looks seldom, and only at the new."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_AFTER_ALLOCATIONS)

@@ -256,7 +256,8 @@ def test_a_list_is_asked_of_the_worker_that_comes_and_not_of_one_that_died_young
 
     for epoch in (1, 2):
         puppet.tell({"type": "failed", "message": "out of memory"}, epoch, is_heard=False)
-        puppet.wait(partial(hears, "boot", epoch + 1), "the next worker")  # the third rests before
+        # The third comes after a rest, so that the page draws itself while there is none.
+        puppet.wait(partial(hears, "boot", epoch + 1), "the next worker")
     puppet.come_up(epoch=3)
     puppet.wait(partial(hears, "list-more", 3), "the wish for the list")
 
