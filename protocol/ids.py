@@ -33,6 +33,11 @@ def make_uuid7(unix_ms: int, random_bytes: bytes) -> UUID:
     return UUID(bytes=_with_version(unix_ms.to_bytes(6, "big") + random_bytes, 7))
 
 
+def unix_ms_of(uuid7: UUID) -> int:
+    """When a UUIDv7 was made, in ms of Unix time: its first 48 bits."""
+    return uuid7.int >> 80
+
+
 def parse_recording_id(text: str) -> UUID:
     """The recording id in its canonical form (lower case, hyphens), which must be a UUIDv7.
 

@@ -58,8 +58,12 @@ class Adopting:
     @property
     def is_recovering(self) -> bool:
         """Whether folders that could be read are still being taken up."""
-        is_reading = not self._has_listed or not all(self._asked.values())
-        return is_reading or any(each.life is RecordingLife.RECOVERING for each in self._book.recordings.values())
+        return self.is_reading or any(each.life is RecordingLife.RECOVERING for each in self._book.recordings.values())
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a recording may lie here that is not known yet, but for those that other tabs hold."""
+        return not self._has_listed or not all(self._asked.values())
 
     @property
     def is_live_pending(self) -> bool:

@@ -52,6 +52,8 @@ from client_py.messages import (
 BEAT_MS: Final = 1_000
 TICK_MS_BUSY: Final = 100
 TICK_MS_IDLE: Final = 500
+# Asked while a recording is not read yet, these wait until it is.
+_ABOUT_A_ROW: Final = (DeleteRecording, ReadHeld, Rename, RetryParked)
 
 
 class Client:
@@ -61,6 +63,7 @@ class Client:
         self._parts = Parts(segment_bytes)
         self._storage = StorageEvents(self._parts)
         self._beat_at_ms = 0
+        self._early: list[FromWindow] = []  # about recordings that may still be read
 
     @property
     def book(self) -> Book:
@@ -92,6 +95,8 @@ class Client:
                 self._on_tab(event.content)
             case _:
                 self._storage.handle(event)
+        if self._early:
+            self._take_up_early()
         if self._parts.starting.may_send and not isinstance(event, ev.SliceWritten):
             self._start_requests()
         self._parts.showing.show()
@@ -99,6 +104,9 @@ class Client:
 
     def _on_window(self, message: FromWindow) -> None:  # noqa: C901 - one line a message
         parts = self._parts
+        if isinstance(message, _ABOUT_A_ROW) and self._may_still_be_read(message.recording_id):
+            self._early.append(message)
+            return
         match message:
             case Slice():
                 self._on_slice(message)
@@ -149,15 +157,23 @@ class Client:
             # Closed or deleted: nothing will ever need it, and the window may let it go.
             self.book.tell(Durable(recording_id=message.recording_id, slice_number=message.slice_number))
 
+    def _may_still_be_read(self, recording_id: str) -> bool:
+        """Whether it is not known to this worker, only because what lies on the device is not all read yet."""
+        is_reading = self._parts.adopting.is_reading and not self._parts.starting.failure_words
+        return is_reading and recording_id not in self.book.recordings
+
+    def _take_up_early(self) -> None:
+        early, self._early = self._early, []
+        for message in early:
+            self._on_window(message)
+
     def _delete(self, recording_id: str) -> None:
         parts = self._parts
         recording = self.book.recordings.get(recording_id)
-        if recording is None and not parts.tabs.holds(recording_id) and not parts.adopting.is_asked(recording_id):
-            recording = parts.listing.give_up(recording_id)
-        if recording is None:
+        if recording is None and (parts.tabs.holds(recording_id) or parts.adopting.is_asked(recording_id)):
             parts.tabs.tell(DeleteElsewhere(recording_id=recording_id))
             return
-        self._parts.deleting.delete(recording)
+        parts.deleting.delete(recording or parts.listing.give_up(recording_id))
         self._parts.starting.prepare_if_none_live()
 
     def _nudge(self, message: Nudge) -> None:

@@ -9,6 +9,7 @@ better; every other becomes a row of its own. Nothing that uploads waits for the
 
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 from msgspec import UNSET
 
@@ -19,6 +20,7 @@ from client_py.core.events import Answered, Unanswered
 from client_py.core.requests import DescribeFlight, ListFlight, Requests
 from client_py.core.states import RecordingLife
 from client_py.messages import Listed, RecordingView, SearchList
+from protocol.ids import unix_ms_of
 from protocol.limits import SEARCH_MAX_CHARS
 from protocol.states import MediaState, RecordingState
 from protocol.wire import STARTED_AT_MAX, STARTED_AT_MIN, Media, RecordingPage
@@ -68,23 +70,18 @@ class Listing:
         """Try now what waits after a failure."""
         self._backoff.nudge()
 
-    def row(self, recording_id: str) -> RecordingView | None:
-        """What the server listed of the recording."""
-        return self._rows.get(recording_id)
-
-    def give_up(self, recording_id: str) -> Recording | None:
-        """A recording that only the server holds, taken up to be deleted; None where the server listed none."""
+    def give_up(self, recording_id: str) -> Recording:
+        """A recording that only the server holds, taken up to be deleted; a former worker may have listed it."""
         row = self._rows.get(recording_id)
-        if row is None:
-            return None
         recording = Recording(
             recording_id,
             life=RecordingLife.GONE,
-            started_at_ms=row.started_at_ms,
+            started_at_ms=row.started_at_ms if row else unix_ms_of(UUID(recording_id)),
             source="",
             settings=self._book.settings,
         )
-        recording.take_word(row)
+        if row is not None:
+            recording.take_word(row)
         self._book.recordings[recording_id] = recording
         return recording
 

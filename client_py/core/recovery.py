@@ -15,6 +15,7 @@ from msgspec import Struct
 from client_py.core import journal
 from client_py.core.frames import Damage, FrameKind, read_frames
 from client_py.core.sealing import Sealer, SliceRef
+from protocol.ids import unix_ms_of
 from protocol.limits import CHUNK_MAX_BYTES
 
 Position = tuple[int, int]  # (slice_number, byte offset in it)
@@ -130,7 +131,7 @@ class Recovery:
         """What the folder holds, with the uncovered slices sealed into chunks of at most `chunk_bytes`."""
         recovered = self._seal_uncovered(chunk_bytes)
         lost = self._note_lost_slices()
-        started_at_ms = UUID(self._recording_id).int >> 80  # a UUIDv7 begins with its Unix time in ms
+        started_at_ms = unix_ms_of(UUID(self._recording_id))
         return RecoveredLog(
             recording_id=self._recording_id,
             is_opened=self._opened is not None,

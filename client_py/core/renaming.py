@@ -45,7 +45,7 @@ class Renaming:
         """The person gave it a title; what no title can be is ignored."""
         title = "".join(char for char in title if char >= " " and char != "\x7f").strip()[:TITLE_MAX_CHARS]
         recording = self._book.recordings.get(recording_id)
-        if not title or (recording is None and self._listing.row(recording_id) is None):
+        if not title:
             return
         self._wishes[recording_id] = _Wish(title)
         if recording is not None:
@@ -95,7 +95,8 @@ class Renaming:
             self._listing.take(known)
             return
         refusal = read_refusal(event)
-        if refusal.is_final and refusal.code != ErrorCode.RECORDING_UNKNOWN:
+        is_unknown = refusal.code == ErrorCode.RECORDING_UNKNOWN
+        if (refusal.is_final and not is_unknown) or (is_unknown and recording is None):
             del self._wishes[flight.recording_id]
             if recording is not None:
                 recording.problem = f"the server does not take this title: {refusal.detail}"

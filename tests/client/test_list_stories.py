@@ -213,6 +213,48 @@ async def test_a_recording_that_only_the_server_holds_is_deleted_also_over_a_dea
 
 
 @story
+async def test_what_a_former_worker_listed_is_renamed_and_deleted_by_the_next(world: World) -> None:
+    first, second = put_on_server(world, 2)
+    unknown = str(make_uuid7(5_000, bytes(10)))
+    tab = world.open_tab()
+    tab.window.say(Rename(recording_id=unknown, title="Of nothing"))
+    tab.window.say(Rename(recording_id=second, title="A second"))
+    tab.window.say(DeleteRecording(recording_id=first))
+    await tab.until(lambda _: world.server.deleted == {UUID(first)}, what="DELETE")
+    await tab.until(lambda view: view.recordings == [], what="nothing left of it")
+    await tab.until(lambda _: world.server.titles == {UUID(second): "A second"}, what="the PATCH")
+    await asyncio.sleep(60.0)
+    asked = [path for method, path, _ in world.server.log if method == "PATCH" and unknown in path]
+    assert len(asked) == 1, "a recording that nobody knows has no title to wait for"
+
+
+@story
+async def test_what_is_asked_before_the_device_was_read_waits_until_its_recording_is_known(world: World) -> None:
+    world.server.is_away = True
+    tab = world.open_tab()
+    kept, deleted = await tab.record(2.0), None
+    await tab.stop()
+    deleted = await tab.record(2.0)
+    await tab.stop()
+    await tab.kill()
+    tab = world.open_tab()
+    tab.window.say(Rename(recording_id=kept.recording_id, title="Soon"))
+    tab.window.download(kept.recording_id)
+    tab.window.say(DeleteRecording(recording_id=deleted.recording_id))
+    await tab.until(lambda _: tab.window.is_download_over, what="the bytes")
+    assert b"".join(held.content for held in tab.window.downloads[kept.recording_id]) == kept.content
+    await asyncio.sleep(2.0)
+    await tab.kill()
+    # Both are written down on the device: the next worker knows them.
+    tab = world.open_tab()
+    await tab.ready()
+    await tab.until(lambda view: len(view.recordings) == 2, what="both")
+    states = {row.recording_id: (row.state, row.title) for row in tab.view.recordings}
+    assert states[kept.recording_id] == ("saved", "Soon")
+    assert states[deleted.recording_id][0] == "deleting"
+
+
+@story
 async def test_what_is_being_deleted_is_not_listed_again_by_any_tab(world: World) -> None:
     """The server lists it until it hears of the deletion."""
     tab = world.open_tab()
