@@ -3,25 +3,20 @@
 A story that fails leaves what its pages said and showed, and the server's log, in .build/e2e-artifacts/.
 """
 
-import contextlib
 import os
-import re
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Playwright, sync_playwright
 
+from e2e.artifacts import REPORTS, folder_of_failure, save_page
 from e2e.chromium import FAKE_DEVICES
 from e2e.figures import Figures, lines_of
 from e2e.machine import Machine, MachineRoom
 from e2e.service import Service, running_service
 from e2e.used_profile import UsedProfile
 from scripts.find_chromium import find_chromium
-
-ARTIFACTS = Path(".build/e2e-artifacts")
-_reports = pytest.StashKey[dict[str, pytest.TestReport]]()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -30,7 +25,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Lets a fixture know at its end how its story went."""
     report = yield
-    item.stash.setdefault(_reports, {})[report.when] = report
+    item.stash.setdefault(REPORTS, {})[report.when] = report
     return report
 
 
@@ -46,15 +41,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def figures(record_property: Callable[[str, object], None]) -> Figures:
     return Figures(record_property)
-
-
-def artifacts_of_failure(node: pytest.Item) -> Path | None:
-    """The folder for what a failed story leaves; None while it went well."""
-    if all(report.passed for report in node.stash.get(_reports, {}).values()):
-        return None
-    folder = ARTIFACTS / re.sub(r"[^\w.-]+", "_", node.nodeid)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +61,7 @@ def service(session_service: Service, request: pytest.FixtureRequest) -> Iterato
     session_service.heal()
     log_begins_at = session_service.log.stat().st_size
     yield session_service
-    folder = artifacts_of_failure(request.node)
+    folder = folder_of_failure(request.node)
     if folder:
         with session_service.log.open("rb") as log:
             log.seek(log_begins_at)
@@ -133,7 +119,7 @@ def start_machine(
         return machines[-1]
 
     yield start
-    folder = artifacts_of_failure(request.node)
+    folder = folder_of_failure(request.node)
     for number, machine in enumerate(machines):
         if folder:
             _save_machine(machine, folder, number)
@@ -145,7 +131,7 @@ def machine(service: Service, machine_room: MachineRoom, request: pytest.Fixture
     """A machine with fake devices, its desk cleared. Stories share it, with its profile, until one fails on it."""
     machine = machine_room.standing()
     yield machine
-    folder = artifacts_of_failure(request.node)
+    folder = folder_of_failure(request.node)
     if folder:
         _save_machine(machine, folder, 0)
         machine_room.put_away(machine)
@@ -156,8 +142,4 @@ def machine(service: Service, machine_room: MachineRoom, request: pytest.Fixture
 def _save_machine(machine: Machine, folder: Path, number: int) -> None:
     (folder / f"machine{number}.console.log").write_text("\n".join(machine.browser.console))
     for tab_number, tab in enumerate(machine.tabs):
-        stem = folder / f"machine{number}.tab{tab_number}"
-        with contextlib.suppress(Exception):  # a tab may be dead, and the story's own failure counts
-            tab.page.screenshot(path=stem.with_suffix(".png"), full_page=True, timeout=5_000)
-            shown: dict[str, Any] = {**tab.shown, "rows": tab.rows}
-            stem.with_suffix(".txt").write_text("\n".join(f"{k}: {v}" for k, v in shown.items()))
+        save_page(tab.page, folder / f"machine{number}.tab{tab_number}")

@@ -1,16 +1,34 @@
 """A browser with a lasting profile and the built page, served without the product's server."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright
 
+from e2e.artifacts import folder_of_failure, save_page
 from e2e.chromium import ALWAYS, FAKE_DEVICES, LIFTOFF_ONLY
 from e2e.page.built_site import BUILT_SITE
 from e2e.page.puppet import LISTENER, Puppet, lay_out_puppet_site
 from e2e.page.site_server import SiteServer, serving
 from e2e.recorder_page import READY_LIMIT_S, RecorderPage
+
+_SAID = pytest.StashKey[list[str]]()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # around the one that notes how it went
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep what the page of a failed story said and shows, before anything is put away."""
+    report = yield
+    if report.when == "call" and (folder := folder_of_failure(item)):
+        page = item.funcargs.get("page")
+        if isinstance(page, Page):
+            save_page(page, folder / "page")
+            said = item.stash[_SAID]
+            (folder / "console.log").write_text("\n".join(said))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -45,8 +63,12 @@ def browser(
 
 
 @pytest.fixture
-def page(browser: BrowserContext) -> Iterator[Page]:
+def page(browser: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
     page = browser.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: said.append(f"pageerror: {error}"))
+    request.node.stash[_SAID] = said
     yield page
     page.close(run_before_unload=False)
 
