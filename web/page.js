@@ -33,8 +33,9 @@ const state = {
 
 const send = (message) => {
   if (message.type === "capture-failed" && recorder.problem !== "lost") state.refusal = message;
-  life?.send(message);
+  const isSent = life?.send(message);
   if (message.type === "slice") life?.tick(); // a hidden page's timers are throttled, its recorder is not
+  return isSent;
 };
 const recorder = new Recorder({
   send,
@@ -44,13 +45,7 @@ const recorder = new Recorder({
   countDown: (run) => sources.countDown(run, refresh),
 });
 const meter = new LevelMeter(element("level"), () => refresh());
-const offlineUse = new OfflineUse((use) => {
-  state.offlineUse = use;
-  refresh();
-}, () => {
-  state.isNextBuildHere = true;
-  refresh();
-});
+const offlineUse = new OfflineUse((use) => change({ offlineUse: use }), () => change({ isNextBuildHere: true }));
 const locks = new CaptureLocks((recordingId) => send({ type: "capture-lock-held", recordingId }));
 
 const handlers = {
@@ -98,10 +93,7 @@ const sources = new SourceView({
   form: element("sources"),
   choice: loadChoice(settings.source),
   video: element("preview"),
-  onFailure(error) {
-    state.refusal = error;
-    refresh();
-  },
+  onFailure: (refusal) => change({ refusal }),
 });
 
 const redraw = drawTogether(draw);
@@ -125,17 +117,13 @@ function start() {
       handlers[message.type]?.(message);
       refresh();
     },
-    onSilence(isSilent) {
-      state.worker = isSilent ? "silent" : "";
-      refresh();
-    },
+    onSilence: (isSilent) => change({ worker: isSilent ? "silent" : "" }),
     // Without a recording and without ever having run, another worker would fail like this one.
     mayReplace: () => state.view !== null || recorder.held !== null,
     onDeath(why, isReplaced) {
-      state.worker = "new";
       library.restart();
-      if (!isReplaced) fail(why || texts.failure.worker);
-      refresh();
+      if (!isReplaced) return fail(why || texts.failure.worker);
+      change({ worker: "new", booting: { progress: 0, label: texts.loading.again } });
     },
     onTick(passedMs) {
       recorder.watch(passedMs);
@@ -145,8 +133,12 @@ function start() {
   firstWorker.then((opened) => life.start(opened), (error) => fail(error.message));
 }
 
-function fail(why) {
-  state.failure = why;
+function fail(failure) {
+  change({ failure });
+}
+
+function change(changes) {
+  Object.assign(state, changes);
   refresh();
 }
 

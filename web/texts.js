@@ -44,6 +44,7 @@ export const texts = {
     files: "Loading the recorder",
     python: "Starting Python",
     client: "Looking for earlier recordings",
+    again: "Starting the recorder again",
   },
   state: {
     loading: "Starting",

@@ -250,20 +250,47 @@ def test_a_list_is_asked_of_the_worker_that_comes_and_not_of_one_that_died_young
     puppet.tell(listed())
     puppet.page.clock.pause_at(puppet.page.evaluate("Date.now()") / 1_000 + 1)
 
-    def hears(kind: str, epoch: int) -> bool:
-        puppet.page.clock.run_for(100)
-        return bool(puppet.heard(kind, epoch))
-
     for epoch in (1, 2):
         puppet.tell({"type": "failed", "message": "out of memory"}, epoch, is_heard=False)
         # The third comes after a rest, so that the page draws itself while there is none.
-        puppet.wait(partial(hears, "boot", epoch + 1), "the next worker")
+        puppet.wait(partial(_hears, puppet, "boot", epoch + 1), "the next worker")
     puppet.come_up(epoch=3)
-    puppet.wait(partial(hears, "list-more", 3), "the wish for the list")
+    puppet.wait(partial(_hears, puppet, "list-more", 3), "the wish for the list")
+
+
+def test_what_is_asked_while_there_is_no_worker_is_told_to_the_next_and_no_reading_waits_for_it(puppet: Puppet) -> None:
+    puppet.tell(a_view(bytesFreeable=5, recordings=[a_row(state="saved", play="device", chunksSealed=1)]))
+    puppet.wait_to_hear("list-more")
+    puppet.tell(listed())
+    puppet.wait(puppet.page.get_by_test_id("rename").is_visible, "the row")
+    puppet.page.clock.pause_at(puppet.page.evaluate("Date.now()") / 1_000 + 1)
+    puppet.tell({"type": "failed", "message": "out of memory"}, is_heard=False)
+    puppet.wait(partial(_hears, puppet, "boot", 2), "the next worker")
+    puppet.tell({"type": "failed", "message": "out of memory"}, epoch=2, is_heard=False)
+    # The third comes after a rest, in which there is none.
+    puppet.wait(lambda: puppet.shown["state"] == "loading", "the word that there is none")
+    puppet.page.clock.run_for(100)
+    assert puppet.page.locator("#start-text").inner_text() == "Starting the recorder again"
+    puppet.page.get_by_test_id("rename").click()
+    puppet.page.get_by_test_id("title").fill("A title")
+    puppet.page.get_by_test_id("title").press("Enter")
+    puppet.page.locator("#free-space").click()
+    puppet.page.get_by_test_id("play").click()
+    puppet.wait(partial(_says, puppet, "player", "started anew"), "the words in the player")
+    puppet.page.clock.resume()
+    puppet.come_up(epoch=3)
+    assert [message["title"] for message in puppet.wait_to_hear("rename", epoch=3)] == ["A title"]
+    puppet.wait_to_hear("free-space", epoch=3)
+    assert puppet.heard("read-held", epoch=3) == []
 
 
 def _is_higher(puppet: Puppet, height: int) -> bool:
     return bool(puppet.page.evaluate(HEIGHT) > height)
+
+
+def _hears(puppet: Puppet, kind: str, epoch: int) -> bool:
+    puppet.page.clock.run_for(100)
+    return bool(puppet.heard(kind, epoch))
 
 
 def _says(puppet: Puppet, test_id: str, words: str) -> bool:

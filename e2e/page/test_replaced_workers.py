@@ -100,6 +100,31 @@ def test_stop_is_obeyed_though_the_worker_is_dead_and_told_to_the_next_one(puppe
     assert puppet.page.locator("#elapsed").inner_text() == elapsed
 
 
+def test_record_pressed_before_a_hung_worker_dies_is_told_to_the_next_one_and_to_no_later_one(puppet: Puppet) -> None:
+    puppet.hang()
+    puppet.page.get_by_test_id("record").click()
+    puppet.let_time_pass(12_000)
+    puppet.wait_to_hear("boot", epoch=2)
+    # There is nothing to press while nobody would hear it.
+    assert puppet.shown["state"] == "loading"
+    puppet.wait(puppet.page.get_by_test_id("record").is_disabled, "Record to be out of reach")
+    # A wish that kills a worker is not repeated for ever.
+    assert len(puppet.wait_to_hear("record", epoch=2)) == 1
+    puppet.tell({"type": "failed", "message": "out of memory"}, epoch=2, is_heard=False)
+    puppet.let_time_pass(6_000)
+    puppet.come_up(epoch=3)
+    puppet.wait(lambda: puppet.shown["state"] == "ready", "ready")
+    puppet.page.get_by_test_id("record").click()
+    assert len(puppet.wait_to_hear("record", epoch=3)) == 1
+    # One that says anything after it has heard it.
+    puppet.tell(a_view(), epoch=3)
+    puppet.hang(epoch=3)
+    puppet.let_time_pass(42_000)
+    puppet.come_up(epoch=4)
+    puppet.page.get_by_test_id("record").click()
+    assert len(puppet.wait_to_hear("record", epoch=4)) == 1
+
+
 def test_what_a_replaced_worker_still_says_is_not_heard(puppet: Puppet) -> None:
     puppet.open_capture()
     puppet.wait_to_hear("slice", count=3)

@@ -7,6 +7,8 @@ const SILENCE_MS_MIN = 10_000;
 const SILENCE_MS_MAX = 60_000;
 const TICK_MS = 1_000;
 const TICK_LATE_MS = 2_500; // the window itself was asleep: nobody's silence can be judged
+// What a person asks for. Slices, Stop and locks reach a new worker by other ways; what it lists is asked for anew.
+const WISHES = ["record", "rename", "delete-recording", "retry-parked", "free-space"];
 
 // A worker that loads the build, and this end of its port.
 // `names` are the addresses that are kept for certain (see KeptBuild), where they are known.
@@ -26,6 +28,7 @@ export class WorkerLife {
     this.port = null;
     this.silenceMsMax = SILENCE_MS_MIN;
     this.isSilent = false;
+    this.wishes = []; // those after which no worker has said anything
     setInterval(() => this.tick(), TICK_MS);
   }
 
@@ -42,11 +45,15 @@ export class WorkerLife {
       this.#die(event.message ?? "");
     };
     this.send({ type: "boot", epoch: this.epoch, ...this.boot() });
+    // Told again once and not oftener: what a wish does may be what kills a worker.
+    for (const wish of this.wishes.splice(0)) this.port.postMessage(wish);
   }
 
-  // Queued by the port until the worker listens.
+  // Queued by the port until the worker listens. Whether one is there; a wish waits for it otherwise.
   send(message) {
+    if (WISHES.includes(message.type)) this.wishes.push(message);
     this.port?.postMessage(message);
+    return this.port !== null;
   }
 
   tick() {
@@ -64,7 +71,7 @@ export class WorkerLife {
   #hear(message) {
     this.silentMs = 0;
     if (message.type === "failed") return this.#die(message.message);
-    if (message.type !== "booting") this.isBooting = false;
+    if (message.type !== "booting") Object.assign(this, { isBooting: false, wishes: [] });
     // One that has lived this long was no victim of what killed the former.
     if (performance.now() - this.startedAt > SILENCE_MS_MAX) this.silenceMsMax = SILENCE_MS_MIN;
     this.onMessage(message);

@@ -48,10 +48,9 @@ function earlier(rows, recordingId) {
 }
 
 function pageState(state, recorder) {
-  const told = state.failure ? "failed" : (state.view?.state ?? "loading");
-  // A worker that is dead or only starting knows nothing of the recording that goes on here.
-  const isKnown = told !== "failed" && told !== "loading" && state.worker !== "new";
-  if (!recorder.held || isKnown) return told;
+  // A worker that is dead or only starting knows nothing: what the former said last counts no more.
+  const told = state.failure ? "failed" : state.worker === "new" ? "loading" : (state.view?.state ?? "loading");
+  if (!recorder.held || (told !== "failed" && told !== "loading")) return told;
   return state.isStopWanted ? "stopping" : "recording";
 }
 

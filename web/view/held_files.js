@@ -16,7 +16,7 @@ export class HeldFiles {
     const end = (isLive && chunksSealed) || Infinity;
     const reading = this.queue.then(() => new Promise((resolve) => {
       this.reading = { recordingId, end, name: nameOf(title, startedAtMs), onBytes, resolve, groups: [], sum: 0, isSound: true };
-      this.send({ type: "read-held", recordingId, chunkIndex: 0 });
+      if (!this.send({ type: "read-held", recordingId, chunkIndex: 0 })) this.#finish(texts.player.restarted);
     }));
     this.queue = reading;
     return reading;

@@ -54,9 +54,9 @@ export class RecordingsView {
     this.#arrange();
   }
 
-  // A new worker lists from the beginning.
+  // A new worker lists from the beginning. What is here is shown meanwhile.
   restart() {
-    Object.assign(this, { hasMore: true, isAsked: false, isBegun: false, recordings: null });
+    Object.assign(this, { hasMore: true, isAsked: false, isBegun: false });
   }
 
   find(recordingId) {
