@@ -27,7 +27,15 @@ settings.register_profile("explore", deadline=None, derandomize=False, print_blo
 settings.load_profile("holdfast")
 
 TEMPLATE = "holdfast_template"
-LONG = ("tests/simulation/", "e2e/")
+# They take long or wait long; beside others that compute, waiting costs nothing.
+LONG = (
+    "e2e/",
+    "tests/integration/",
+    "tests/loadtest/",
+    "tests/server/test_embedded.py",
+    "tests/simulation/",
+    "tests/stack/",
+)
 GC_AFTER_ALLOCATIONS = 50_000
 
 
