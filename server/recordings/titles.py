@@ -12,11 +12,11 @@ from uuid import UUID
 
 import msgspec
 
-from protocol.ids import RANDOM_BYTES_OF_UUID7, make_uuid7
+from protocol.ids import RANDOM_BYTES_OF_UUID7, make_uuid7, unix_ms_of
 from protocol.wire import RecordingTitle
 from server.recordings.documents import Documents, read_document
 from server.storage.blob_store import LIST_PAGE_MAX, BlobStore
-from server.storage.keys import TitleKey, new_uuid7, parse_key, titles_prefix, unix_ms_of
+from server.storage.keys import TitleKey, new_uuid7, parse_key, titles_prefix
 
 _BEFORE_ALL: Final = make_uuid7(0, bytes(RANDOM_BYTES_OF_UUID7))
 

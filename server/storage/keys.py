@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from protocol.ids import RANDOM_BYTES_OF_UUID7, is_recording_id, make_uuid7
+from protocol.ids import RANDOM_BYTES_OF_UUID7, is_recording_id, make_uuid7, unix_ms_of
 from protocol.limits import CHUNK_INDEX_MAX, RUN_MAX
 
 CHUNKS_PREFIX: Final = "chunks/"
@@ -43,11 +43,6 @@ class InvalidKeyError(ValueError):
 def new_uuid7() -> UUID:
     """A fresh id for an object or a title, of this machine's clock and randomness: no key is made twice (I11)."""
     return make_uuid7(time.time_ns() // 1_000_000, os.urandom(RANDOM_BYTES_OF_UUID7))
-
-
-def unix_ms_of(uuid7: UUID) -> int:
-    """The time in a UUIDv7, in milliseconds since 1970."""
-    return uuid7.int >> 80
 
 
 @dataclass(frozen=True, slots=True)

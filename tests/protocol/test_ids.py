@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.ids import InvalidIdError, is_recording_id, loose_recording_id, make_uuid7, parse_recording_id
+from protocol.ids import (
+    InvalidIdError,
+    is_recording_id,
+    loose_recording_id,
+    make_uuid7,
+    parse_recording_id,
+    unix_ms_of,
+)
 
 VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=128)
 UNIX_MS = st.integers(0, (1 << 48) - 1)
@@ -25,7 +32,7 @@ def test_the_example_of_the_rfc_is_made_from_its_parts() -> None:
 def test_a_uuid7_has_its_version_variant_time_and_randomness(unix_ms: int, random_bytes: bytes) -> None:
     made = make_uuid7(unix_ms, random_bytes)
     assert (made.version, made.variant) == (7, uuid.RFC_4122)
-    assert made.int >> 80 == unix_ms
+    assert unix_ms_of(made) == unix_ms
     kept = int.from_bytes(random_bytes, "big")
     assert made.int & ((1 << 62) - 1) == kept & ((1 << 62) - 1)
     assert (made.int >> 64) & 0xFFF == (kept >> 64) & 0xFFF
@@ -34,7 +41,7 @@ def test_a_uuid7_has_its_version_variant_time_and_randomness(unix_ms: int, rando
 @given(st.lists(st.tuples(UNIX_MS, RANDOM), min_size=2, max_size=20))
 def test_uuid7s_sort_by_time_as_text_and_as_bytes(parts: list[tuple[int, bytes]]) -> None:
     made = [make_uuid7(unix_ms, random_bytes) for unix_ms, random_bytes in sorted(parts)]
-    times = [value.int >> 80 for value in sorted(made, key=str)]
+    times = [unix_ms_of(value) for value in sorted(made, key=str)]
     assert times == sorted(times)
     assert sorted(made, key=str) == sorted(made, key=lambda value: value.bytes)
 
