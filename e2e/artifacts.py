@@ -22,8 +22,8 @@ def folder_of_failure(node: pytest.Item) -> Path | None:
 
 
 def save_page(page: Page, stem: Path) -> None:
-    """Its picture, its data-* and its words."""
+    """Its data-* and its words, then its picture, which takes longer."""
     with contextlib.suppress(Exception):  # it may be dead, and the story's own failure counts
-        page.screenshot(path=stem.with_suffix(".png"), full_page=True, timeout=5_000)
         shown: dict[str, str] = page.evaluate("() => ({ ...document.body.dataset, words: document.body.innerText })")
         stem.with_suffix(".txt").write_text("\n".join(f"{name}: {value}" for name, value in shown.items()))
+        page.screenshot(path=stem.with_suffix(".png"), full_page=True, timeout=5_000)

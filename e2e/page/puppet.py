@@ -182,6 +182,10 @@ class Puppet:
         started: dict[str, Any] = self.heard("capture-started")[-1]
         return started
 
+    def stop_clock(self) -> None:
+        """From a moment to come on the window's time stands, but where the test lets it pass."""
+        self.page.clock.pause_at(self.page.evaluate("Date.now()") / 1_000 + 1)
+
     def let_time_pass(self, duration_ms: int, *, beating: int | None = None) -> None:
         """Let the window's clock run, each tick on time; the puppet of epoch `beating` lives meanwhile."""
         for _ in range(duration_ms // 1_000):

@@ -248,7 +248,7 @@ def test_a_new_worker_lists_anew_and_a_reading_that_it_cannot_finish_is_given_up
 def test_a_list_is_asked_of_the_worker_that_comes_and_not_of_one_that_died_young(puppet: Puppet) -> None:
     puppet.wait_to_hear("list-more")
     puppet.tell(listed())
-    puppet.page.clock.pause_at(puppet.page.evaluate("Date.now()") / 1_000 + 1)
+    puppet.stop_clock()
 
     for epoch in (1, 2):
         puppet.tell({"type": "failed", "message": "out of memory"}, epoch, is_heard=False)
@@ -263,7 +263,7 @@ def test_what_is_asked_while_there_is_no_worker_is_told_to_the_next_and_no_readi
     puppet.wait_to_hear("list-more")
     puppet.tell(listed())
     puppet.wait(puppet.page.get_by_test_id("rename").is_visible, "the row")
-    puppet.page.clock.pause_at(puppet.page.evaluate("Date.now()") / 1_000 + 1)
+    puppet.stop_clock()
     puppet.tell({"type": "failed", "message": "out of memory"}, is_heard=False)
     puppet.wait(partial(_hears, puppet, "boot", 2), "the next worker")
     puppet.tell({"type": "failed", "message": "out of memory"}, epoch=2, is_heard=False)

@@ -43,7 +43,7 @@ def test_a_hung_worker_is_shown_then_replaced_and_every_slice_it_lost_is_replaye
 def test_a_worker_that_dies_again_and_again_is_given_more_time_each_time(puppet: Puppet) -> None:
     puppet.open_capture()
     # The clock stands but where the test lets time pass: a slow machine makes no silence longer.
-    puppet.page.clock.pause_at(puppet.page.evaluate("Date.now()") / 1_000 + 1)
+    puppet.stop_clock()
 
     def has_ended() -> bool:
         puppet.page.clock.run_for(100)  # the page draws itself

@@ -50,7 +50,7 @@ def test_the_roots_counts_are_those_of_the_current_recording(puppet: Puppet) -> 
 
 def test_figures_are_drawn_ten_times_a_second_at_most_and_another_state_at_once(puppet: Puppet) -> None:
     clock, draws = puppet.page.clock, "window.draws"
-    clock.pause_at(puppet.page.evaluate("Date.now()") / 1_000 + 1)
+    puppet.stop_clock()
 
     def tell(captured: int, state: str) -> None:
         current = a_row(slicesCaptured=captured, slicesDurable=captured)

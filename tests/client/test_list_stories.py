@@ -232,7 +232,7 @@ async def test_what_a_former_worker_listed_is_renamed_and_deleted_by_the_next(wo
 async def test_what_is_asked_before_the_device_was_read_waits_until_its_recording_is_known(world: World) -> None:
     world.server.is_away = True
     tab = world.open_tab()
-    kept, deleted = await tab.record(2.0), None
+    kept = await tab.record(2.0)
     await tab.stop()
     deleted = await tab.record(2.0)
     await tab.stop()
