@@ -72,7 +72,7 @@ class Metrics:
         )
         self._flush_seconds = Histogram(
             "holdfast_flush_seconds",
-            "The ledger's steps of a flush: look-up, acknowledge. Its PUT is in holdfast_bucket_seconds.",
+            "The ledger's steps of a flush: look-up; acknowledge, once its object is stored (holdfast_bucket_seconds).",
             ["step"],
             buckets=_SECONDS,
             registry=registry,

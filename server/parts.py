@@ -52,6 +52,10 @@ from server.version import SERVER_VERSION
 
 # PUTs need none; reads and verifications wait for one another beyond this.
 _READING_THREADS: Final = 8
+# Of their own, so that no listing waits for a flush nor a flush for a listing; and few, because they take turns: what
+# a flush needs of its connection is still in the processor's caches when there are three, and no longer with eight.
+_FLUSH_CONNECTIONS: Final = 3
+_OTHER_CONNECTIONS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +98,14 @@ def build_parts(
     collect_ledger: CollectLedger,
     store: BlobStore,
     metrics: Metrics,
+    *,
+    flush_ledger: Ledger,
     stop_worker: Callable[[], None] = stop_worker,
 ) -> Parts:
-    """Everything over these two stores; nothing is opened or asked yet."""
+    """Everything over these two stores; nothing is opened or asked yet.
+
+    `flush_ledger` is the same ledger, by connections of its own.
+    """
     installation = InstallationWatch(ledger, store)
     waiting = Waiting(bytes_max=settings.bytes_waiting_max, chunks_max=settings.chunks_waiting_max)
     sightings = Sightings(audit_ledger)
@@ -115,7 +124,7 @@ def build_parts(
         readiness=readiness,
         waiting=waiting,
         ingest=GroupIngest(
-            Flusher(MeasuredLedger.over(ledger, metrics.observe_flush), store, put_and_commit_s=PUT_S + COMMIT_S),
+            Flusher(MeasuredLedger.over(flush_ledger, metrics.observe_flush), store, put_and_commit_s=PUT_S + COMMIT_S),
             pack_chunk_bytes_max=settings.pack_chunk_max_bytes,
             flushes_in_flight_max=settings.flushes_in_flight_max,
             puts_in_flight_max=settings.puts_in_flight_max,
@@ -151,7 +160,9 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     if settings.database_url is None or settings.bucket is None:
         raise ValueError("HOLDFAST_DATABASE_URL and HOLDFAST_S3_ENDPOINT are needed here: `holdfast serve` sets them")
     async with AsyncExitStack() as stack:
-        ledger = await PostgresLedger.open(settings.database_url)
+        flush_ledger = await PostgresLedger.open(settings.database_url, _FLUSH_CONNECTIONS)
+        stack.push_async_callback(flush_ledger.close)
+        ledger = await PostgresLedger.open(settings.database_url, _OTHER_CONNECTIONS)
         stack.push_async_callback(ledger.close)
         store = MeasuredBlobStore(MinioBlobStore(settings.bucket, threads=_READING_THREADS), metrics.observe_bucket)
         stack.push_async_callback(store.close)
@@ -164,4 +175,5 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
             PostgresCollectLedger(ledger.connections),
             store,
             metrics,
+            flush_ledger=flush_ledger,
         )

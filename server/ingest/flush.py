@@ -3,7 +3,8 @@
     1 look up      a row stands already: its receipt again, or a refusal; nothing of that is stored
     2 build        one object of the rest: a pack, or a single chunk's own
     3 PUT          under a key that nobody has used (I11); a failed one once more, under another
-    4 COMMIT       the object's row and the chunks' rows, in one transaction
+    4 COMMIT       the object's row and the chunks' rows, in one transaction; what can be done of it before its object
+                   is stored is done while that is on its way (docs/decisions/0018)
     5 void         entries that lost a race are noted in the bucket before anyone hears of it
     6 answer       each chunk by itself: one that is refused never fails its neighbours
 
@@ -87,13 +88,30 @@ class Flusher:
 
     async def _store_and_acknowledge(self, fresh: Sequence[CheckedChunk], deadline_s: float) -> list[Answer]:
         built = build_object(fresh)
-        stored = await self._put(built, deadline_s)
+        try:
+            rows, outcomes = await self._attempt(built, fresh)
+        except BlobStoreUnavailableError:
+            # It may have been stored all the same: then it is an orphan with the same content, which does no harm.
+            if asyncio.get_running_loop().time() + self._put_and_commit_s > deadline_s:
+                raise
+            rows, outcomes = await self._attempt(built, fresh)
+        if not any(isinstance(outcome, Refused) or outcome.overruled for outcome in outcomes):
+            return cast(list[Answer], outcomes)
+        return await self._refuse(rows, outcomes)
+
+    async def _attempt(self, built: BuiltObject, fresh: Sequence[CheckedChunk]) -> tuple[list[NewChunk], list[Outcome]]:
+        """One PUT under a key of its own, and the COMMIT after it; the rows are prepared while it is on its way."""
+        object_id = self._new_object_id()
+        key = built.key_of(object_id)
+        put = asyncio.create_task(self._store.put(key, built.body))
+        # It is sent before anything else is done.
+        await asyncio.sleep(0)
         rows = [
             NewChunk(
                 chunk.recording_id,
                 chunk.chunk_index,
                 chunk.run,
-                stored.object_id,
+                object_id,
                 offset,
                 len(chunk.body),
                 digest,
@@ -101,24 +119,13 @@ class Flusher:
             )
             for (chunk, digest), offset in zip(fresh, built.offsets, strict=True)
         ]
-        outcomes = await self._ledger.acknowledge([stored], rows)
-        if not any(isinstance(outcome, Refused) or outcome.overruled for outcome in outcomes):
-            return cast(list[Answer], outcomes)
-        return await self._refuse(stored.object_id, rows, outcomes)
-
-    async def _put(self, built: BuiltObject, deadline_s: float) -> NewObject:
         try:
-            return await self._put_once(built)
-        except BlobStoreUnavailableError:
-            # It may have been stored all the same: then it is an orphan with the same content, which does no harm.
-            if asyncio.get_running_loop().time() + self._put_and_commit_s > deadline_s:
-                raise
-            return await self._put_once(built)
-
-    async def _put_once(self, built: BuiltObject) -> NewObject:
-        object_id = self._new_object_id()
-        key = built.key_of(object_id)
-        return NewObject(object_id, key, len(built.body), await self._store.put(key, built.body))
+            coming = NewObject(object_id, key, len(built.body), "")
+            return rows, await self._ledger.acknowledge_coming(coming, put, rows)
+        finally:
+            # Where the ledger failed first: until the bucket has answered, whatever it says, the bytes are held.
+            await asyncio.wait((put,))
+            put.exception()
 
     async def _void_overruled(self, outcome: Acknowledged) -> Answer:
         """What lost a dispute by this chunk is noted in the bucket before its sender hears of it."""
@@ -128,7 +135,7 @@ class Flusher:
             return error
         return outcome
 
-    async def _refuse(self, object_id: UUID, rows: Sequence[NewChunk], outcomes: Sequence[Outcome]) -> list[Answer]:
+    async def _refuse(self, rows: Sequence[NewChunk], outcomes: Sequence[Outcome]) -> list[Answer]:
         """The answers of a flush in which some chunks lost; what must never be adopted is voided first."""
         losers = [
             row
@@ -138,7 +145,7 @@ class Flusher:
         failure: BlobStoreError | None = None
         if losers:
             try:
-                await store_void(self._store, object_id, losers)
+                await store_void(self._store, losers[0].object_id, losers)
             except BlobStoreError as error:
                 failure = error
         answers: list[Answer] = []

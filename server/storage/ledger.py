@@ -10,6 +10,7 @@ Every adapter keeps this contract, and one suite (tests/contracts/test_ledger.py
 - Every repair repeats its premise in the statement that makes it, so two repairers do no harm.
 """
 
+from asyncio import Future
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -292,6 +293,16 @@ class Ledger(Protocol):
         contents that the bucket holds of it, and is settled. Loose chunks (recording ids that
         are not version 7) need no recording. Objects with an entry that no row points to get
         `has_waste`. A complete recording takes only chunks of its manifest.
+        """
+        ...
+
+    async def acknowledge_coming(
+        self, coming: NewObject, etag: "Future[str]", chunks: Sequence[NewChunk]
+    ) -> list[Outcome]:
+        """`acknowledge` for one object that is on its way into the bucket, with the ETag that the future gives.
+
+        Nothing is committed before the future has given it. Where it raises, its error comes out of here and nothing
+        is committed at all. The rows may be written meanwhile, seen by nobody.
         """
         ...
 

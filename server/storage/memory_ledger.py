@@ -3,6 +3,7 @@
 One event loop uses it and no method awaits in the middle, so each call is one transaction.
 """
 
+from asyncio import Future
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -136,6 +137,11 @@ class MemoryLedger:
             self.objects.setdefault(new.object_id, ObjectRow(stored, entry_count=entry_count))
         now = self.now()
         return [await self._acknowledge_one(chunk, now) for chunk in chunks]
+
+    async def acknowledge_coming(
+        self, coming: NewObject, etag: "Future[str]", chunks: Sequence[NewChunk]
+    ) -> list[Outcome]:
+        return await self.acknowledge([msgspec.structs.replace(coming, etag=await etag)], chunks)
 
     async def find_rows(self, keys: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], StoredChunk]:
         check_key_count(len(keys))

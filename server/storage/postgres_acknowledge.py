@@ -12,8 +12,12 @@ The order of the steps is safety:
 
 One statement does 1 and 2 and answers with one row, so the usual batch costs two round trips. A wanted
 row's old object was marked `has_waste` when the row became wanted, so pointing it anew need not touch it.
+
+While an object is still on its way into the bucket, 1 and 2 are done already, in the transaction that commits
+only after it is there (docs/decisions/0018): of the usual batch only the COMMIT is left to wait for then.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -104,6 +108,48 @@ _MARK_WASTE: Final = """
 """
 
 
+# The object's row, when its ETag is known; goes with the COMMIT.
+_SET_ETAG: Final = "update objects set etag = %s where object_id = %s"
+
+# How long rows wait, written and uncommitted, for an object that is on its way: a completion or a deletion waits for
+# their locks, and would wait 4 s at most.
+ROWS_WAIT_S: Final = 1.0
+
+
+class _ObjectIsLateError(Exception):
+    """It has been on its way for longer than rows are held for it."""
+
+
+async def acknowledge_coming(
+    connections: PostgresConnections, coming: NewObject, etag: "asyncio.Future[str]", chunks: Sequence[NewChunk]
+) -> list[Outcome]:
+    """See `Ledger.acknowledge_coming`. Holds a connection for up to ROWS_WAIT_S while the object is on its way."""
+    try:
+        async with connections.transaction() as transaction:
+            return await acknowledge_coming_in(transaction, coming, etag, chunks)
+    except _ObjectIsLateError:
+        return await acknowledge_stored(connections, coming, etag, chunks)
+
+
+async def acknowledge_stored(
+    connections: PostgresConnections, coming: NewObject, etag: "asyncio.Future[str]", chunks: Sequence[NewChunk]
+) -> list[Outcome]:
+    """As `acknowledge_coming`, holding nothing while the object is on its way."""
+    return await acknowledge(connections, [structs.replace(coming, etag=await etag)], chunks)
+
+
+async def acknowledge_coming_in(
+    transaction: Transaction, coming: NewObject, etag: "asyncio.Future[str]", chunks: Sequence[NewChunk]
+) -> list[Outcome]:
+    """Steps 1 and 2, the wait for the object, then 3 and 4, for at least one chunk. Raises what `etag` raises."""
+    now = await _write_rows(transaction, [coming], chunks)
+    await asyncio.wait((etag,), timeout=ROWS_WAIT_S)
+    if not etag.done():
+        raise _ObjectIsLateError
+    transaction.last = (_SET_ETAG, (etag.result(), coming.object_id))
+    return await _judge(transaction, chunks, now)
+
+
 async def acknowledge(
     connections: PostgresConnections, objects: Sequence[NewObject], chunks: Sequence[NewChunk]
 ) -> list[Outcome]:
@@ -118,10 +164,22 @@ async def acknowledge_in(
     transaction: Transaction, objects: Sequence[NewObject], chunks: Sequence[NewChunk]
 ) -> list[Outcome]:
     """Steps 1 to 4 for at least one chunk, within the caller's transaction."""
+    return await _judge(transaction, chunks, await _write_rows(transaction, objects, chunks))
+
+
+async def _write_rows(
+    transaction: Transaction, objects: Sequence[NewObject], chunks: Sequence[NewChunk]
+) -> datetime | None:
+    """Steps 1 and 2; the time of the chunks' rows where all of them are new."""
     columns = (*columns_of(chunks), *_object_columns_of(objects))
     ((xid, now, fresh_count),) = await transaction.fetch(_INSERT, columns)
     transaction.xid = xid
-    if fresh_count == len(chunks):
+    return now if fresh_count == len(chunks) else None
+
+
+async def _judge(transaction: Transaction, chunks: Sequence[NewChunk], now: datetime | None) -> list[Outcome]:
+    """Steps 3 and 4, where there is anything to judge; the outcomes in order."""
+    if now is not None:
         return [_accept(chunk, now) for chunk in chunks]
     outcomes = await _judge_standing(transaction, chunks)
     return [outcomes[chunk.recording_id, chunk.chunk_index] for chunk in chunks]

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final, LiteralString
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
@@ -89,11 +89,15 @@ class Connection(AsyncConnection[TupleRow]):
 
 
 class Transaction:
-    """A transaction. Set `xid` where a statement already told it; the commit asks for it otherwise."""
+    """A transaction. Set `xid` where a statement already told it; the commit asks for it otherwise.
+
+    `last` is a statement whose rows nobody wants: it goes in one packet with the commit, and takes no turn of its own.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.xid: str | None = None
+        self.last: tuple[LiteralString, Sequence[object]] | None = None
         self._has_begun = False
 
     async def fetch(self, query: LiteralString, params: Sequence[object] = ()) -> list[Row]:
@@ -222,9 +226,10 @@ class PostgresConnections:
         connection = transaction.connection
         try:
             with _cut_after(COMMIT_S, connection):
-                cursor = await connection.execute("commit", prepare=False)
+                cursor = await _send_commit(connection, transaction.last)
         except (psycopg.Error, OSError) as error:
             if not connection.broken or transaction.xid is None:
+                await _roll_back(connection)
                 raise  # the database answered that it did not commit, or there was nothing to commit
             await self._settle(transaction.xid, connection.crash_mark, error)
         else:
@@ -286,6 +291,17 @@ async def _fetch(
     with _cut_after(_STATEMENT_CUT_S, connection):
         cursor = await connection.execute(query, params, binary=True, prepare=prepare)
         return await cursor.fetchall() if cursor.description else []
+
+
+async def _send_commit(
+    connection: Connection, last: tuple[LiteralString, Sequence[object]] | None
+) -> AsyncCursor[TupleRow]:
+    """The cursor of the COMMIT's answer; where `last` fails, PostgreSQL skips the COMMIT behind it."""
+    if last is None:
+        return await connection.execute("commit", prepare=False)
+    async with connection.pipeline():
+        await connection.execute(*last, binary=True)
+        return await connection.execute("commit", prepare=False)
 
 
 def _times_asked_to_end() -> int:

@@ -1,5 +1,7 @@
 """The ledger in PostgreSQL: the port's methods, each handed to the module that holds its SQL."""
 
+import asyncio
+from asyncio import Future
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -32,8 +34,11 @@ from server.storage.ledger import (
 )
 from server.storage.postgres_connection import PostgresConnections, Transaction
 
-# A few flushes in flight, verifications and listings; more connections than that only queue inside PostgreSQL.
+# Verifications, listings, an audit; more connections than that only queue inside PostgreSQL.
 POOL_SIZE_DEFAULT: Final = 8
+# So many transactions may stay open while their objects are on their way. One connection of a worker's three for
+# flushes is left to those that look up and commit, however slow the bucket is.
+WAITING_FOR_OBJECTS_MAX: Final = 2
 
 # Leaves a record in the write-ahead log and nowhere else: its commit proves that the database can flush.
 _PROVE_FLUSH: Final = "select pg_logical_emit_message(true, 'holdfast', 'check')"
@@ -46,6 +51,7 @@ class PostgresLedger:
 
     def __init__(self, connections: PostgresConnections) -> None:
         self._connections = connections
+        self._waiting_for_objects = 0
 
     @classmethod
     async def open(cls, database_url: str, pool_size: int = POOL_SIZE_DEFAULT) -> "PostgresLedger":
@@ -106,6 +112,17 @@ class PostgresLedger:
     async def acknowledge(self, objects: Sequence[NewObject], chunks: Sequence[NewChunk]) -> list[Outcome]:
         return await postgres_acknowledge.acknowledge(self._connections, objects, chunks)
 
+    async def acknowledge_coming(
+        self, coming: NewObject, etag: "Future[str]", chunks: Sequence[NewChunk]
+    ) -> list[Outcome]:
+        if self._waiting_for_objects >= WAITING_FOR_OBJECTS_MAX:
+            return await postgres_acknowledge.acknowledge_stored(self._connections, coming, etag, chunks)
+        self._waiting_for_objects += 1
+        try:
+            return await postgres_acknowledge.acknowledge_coming(self._connections, coming, etag, chunks)
+        finally:
+            self._waiting_for_objects -= 1
+
     async def find_rows(self, keys: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], StoredChunk]:
         return await postgres_chunks.find_rows(self._connections, keys)
 
@@ -146,9 +163,13 @@ class PostgresLedger:
 
 
 async def _rehearse_flush(transaction: Transaction) -> None:
-    """The two calls of a flush, for a chunk that nobody sent."""
+    """The statements of a flush, for a chunk that nobody sent."""
     object_id = new_uuid7()
     chunk_id = f"rehearsal-{object_id}"
     chunk = NewChunk(loose_recording_id(chunk_id), 0, 0, object_id, 0, 1, bytes(32), chunk_id)
     await postgres_chunks.find_rows(transaction, [(chunk.recording_id, chunk.chunk_index)])
-    await postgres_acknowledge.acknowledge_in(transaction, [NewObject(object_id, chunk_id, 1, "")], [chunk])
+    etag: Future[str] = asyncio.get_running_loop().create_future()
+    etag.set_result("")
+    await postgres_acknowledge.acknowledge_coming_in(transaction, NewObject(object_id, chunk_id, 1, ""), etag, [chunk])
+    if transaction.last is not None:
+        await transaction.fetch(*transaction.last)

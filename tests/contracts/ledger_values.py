@@ -1,11 +1,13 @@
 """Recordings, objects, chunks and manifests for the ledger's tests, each made of a number."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
+from msgspec import structs
 
 from protocol.ids import loose_recording_id, make_uuid7
 from protocol.merkle import merkle_root
@@ -93,6 +95,15 @@ async def store(ledger: Ledger, count: int, *, recording: int = 1, object_number
     """Acknowledge chunks 0 to `count` in one pack of a registered recording."""
     stored = object_of(object_number)
     return await ledger.acknowledge([stored], [chunk_of(index, stored, recording=recording) for index in range(count)])
+
+
+async def store_coming(ledger: Ledger, count: int, *, recording: int = 1, object_number: int = 1) -> list[Outcome]:
+    """As `store`, while the pack is on its way and arrives as soon as anybody waits for it."""
+    stored = object_of(object_number)
+    etag = asyncio.get_running_loop().create_future()
+    etag.get_loop().call_soon(etag.set_result, stored.etag)
+    chunks = [chunk_of(index, stored, recording=recording) for index in range(count)]
+    return await ledger.acknowledge_coming(structs.replace(stored, etag=""), etag, chunks)
 
 
 async def complete(ledger: Ledger, count: int, *, recording: int = 1, object_number: int = 1) -> list[ManifestEntry]:

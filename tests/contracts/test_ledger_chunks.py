@@ -1,13 +1,27 @@
 """The contract of `Ledger`, over every adapter: acknowledgement (I2, I3), listing, and repair of chunks."""
 
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from protocol.errors import ErrorCode
 from protocol.limits import VERIFY_CHUNKS_MAX
 from protocol.states import ChunkState, FindingKind, ObjectState
-from server.storage.ledger import FIND_ROWS_MAX, Acknowledged, Ledger, Refused
+from server.storage.blob_store import BlobStoreUnavailableError
+from server.storage.ledger import (
+    FIND_ROWS_MAX,
+    Acknowledged,
+    Ledger,
+    NewChunk,
+    NewObject,
+    Outcome,
+    Refused,
+)
+from server.storage.memory_ledger import MemoryLedger
+from server.storage.postgres_ledger import PostgresLedger
 from tests.contracts.ledger_values import (
     CHUNK_BYTES,
     accepted,
@@ -20,6 +34,32 @@ from tests.contracts.ledger_values import (
     row_of,
     store,
 )
+
+
+class ComingLedger(PostgresLedger):
+    """Acknowledges as if each object were still on its way when its rows are written."""
+
+    async def acknowledge(self, objects: Sequence[NewObject], chunks: Sequence[NewChunk]) -> list[Outcome]:
+        if len(objects) != 1 or not chunks:
+            return await super().acknowledge(objects, chunks)
+        (stored,) = objects
+        etag = asyncio.get_running_loop().create_future()
+        acknowledging = asyncio.create_task(self.acknowledge_coming(structs.replace(stored, etag=""), etag, chunks))
+        await self.find_rows([(chunk.recording_id, chunk.chunk_index) for chunk in chunks])
+        etag.set_result(stored.etag)
+        return await acknowledging
+
+
+@pytest.fixture(params=["memory", "postgres", "postgres, objects on their way"])
+async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
+    """An empty ledger of each kind, PostgreSQL's in both of its ways to acknowledge."""
+    if request.param == "memory":
+        yield MemoryLedger()
+        return
+    kind = PostgresLedger if request.param == "postgres" else ComingLedger
+    opened = await kind.open(request.getfixturevalue("database_url"), pool_size=3)
+    yield opened
+    await opened.close()
 
 
 async def test_fresh_chunks_are_acknowledged_in_order(ledger: Ledger) -> None:
@@ -35,6 +75,46 @@ async def test_fresh_chunks_are_acknowledged_in_order(ledger: Ledger) -> None:
         assert (row.sha256, row.state, row.chunk_id) == (chunk.sha256, ChunkState.STORED, None)
         assert abs(row.acknowledged_at - datetime.now(UTC)) < timedelta(minutes=5)
     assert [outcome.chunk for outcome in outcomes] == [await row_of(ledger, index) for index in (2, 0, 1)]
+
+
+async def test_nothing_of_an_object_stands_before_it_has_arrived(ledger: Ledger) -> None:
+    await register(ledger)
+    coming = object_of(1)
+    etag = asyncio.get_running_loop().create_future()
+    acknowledging = asyncio.create_task(
+        ledger.acknowledge_coming(structs.replace(coming, etag=""), etag, [chunk_of(0, coming)])
+    )
+    for _ in range(20):
+        assert await ledger.find_chunks(recording_id_of(1), [0]) == {}
+    assert not acknowledging.done()
+
+    etag.set_result("told by the bucket")
+
+    (outcome,) = await acknowledging
+    located = (await ledger.find_chunks(recording_id_of(1), [0]))[0]
+    assert (accepted(outcome).chunk, accepted(outcome).is_new) == (located.chunk, True)
+    assert (located.object.object_id, located.object.etag) == (coming.object_id, "told by the bucket")
+
+
+async def test_an_object_that_does_not_arrive_leaves_nothing_and_the_same_chunks_come_in_another(
+    ledger: Ledger,
+) -> None:
+    await register(ledger)
+    coming = object_of(1)
+    etag = asyncio.get_running_loop().create_future()
+    acknowledging = asyncio.create_task(ledger.acknowledge_coming(coming, etag, [chunk_of(0, coming)]))
+    assert await ledger.find_chunks(recording_id_of(1), [0]) == {}
+    error = BlobStoreUnavailableError("away")
+    etag.set_exception(error)
+
+    with pytest.raises(BlobStoreUnavailableError) as caught:
+        await acknowledging
+
+    assert caught.value is error
+    assert await ledger.find_chunks(recording_id_of(1), [0]) == {}
+    (outcome,) = await store(ledger, 1, object_number=2)
+    assert accepted(outcome).is_new
+    assert await ledger.list_chunks_of_object(coming.object_id) == []
 
 
 async def test_nothing_to_acknowledge_is_a_success(ledger: Ledger) -> None:

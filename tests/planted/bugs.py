@@ -27,31 +27,34 @@ BUGS = (
     Bug(
         "ack before commit",
         _FLUSH,
-        "        outcomes = await self._ledger.acknowledge([stored], rows)\n",
-        "        committing = asyncio.ensure_future(self._ledger.acknowledge([stored], rows))\n"
-        "        await asyncio.sleep(0)\n"
-        "        outcomes = committing.result() if committing.done() and not committing.exception() else [\n"
-        "            Acknowledged(StoredChunk(r.recording_id, r.chunk_index, r.run, ChunkState.STORED, r.object_id, "
-        "r.offset, r.size, r.sha256, __import__('datetime').datetime.now(), r.chunk_id), True) for r in rows]\n",
+        "            return rows, await self._ledger.acknowledge_coming(coming, put, rows)\n",
+        "            committing = asyncio.ensure_future(self._ledger.acknowledge_coming(coming, put, rows))\n"
+        "            await asyncio.wait((put,))\n"
+        "            return rows, committing.result() if committing.done() and not committing.exception() else [\n"
+        "                Acknowledged(StoredChunk(r.recording_id, r.chunk_index, r.run, ChunkState.STORED, "
+        "r.object_id, r.offset, r.size, r.sha256, __import__('datetime').datetime.now(), r.chunk_id), True) "
+        "for r in rows]\n",
         (_MODEL, _INGEST),
     ),
     Bug(
         "commit before PUT",
         _FLUSH,
-        "        return NewObject(object_id, key, len(built.body), await self._store.put(key, built.body))\n",
-        "        self._late = asyncio.ensure_future(self._store.put(key, built.body))\n"
-        "        return NewObject(object_id, key, len(built.body), 'etag')\n",
+        "            return rows, await self._ledger.acknowledge_coming(coming, put, rows)\n",
+        "            etag = asyncio.get_running_loop().create_future()\n"
+        "            etag.set_result('etag')\n"
+        "            return rows, await self._ledger.acknowledge_coming(coming, etag, rows)\n",
         (_INGEST, _MODEL),
     ),
     Bug(
         "PUT error swallowed",
         _FLUSH,
-        "        return NewObject(object_id, key, len(built.body), await self._store.put(key, built.body))\n",
-        "        try:\n"
-        "            etag = await self._store.put(key, built.body)\n"
-        "        except BlobStoreError:\n"
-        "            etag = 'etag'\n"
-        "        return NewObject(object_id, key, len(built.body), etag)\n",
+        "        put = asyncio.create_task(self._store.put(key, built.body))\n",
+        "        async def put_somehow() -> str:\n"
+        "            try:\n"
+        "                return await self._store.put(key, built.body)\n"
+        "            except BlobStoreError:\n"
+        "                return 'etag'\n"
+        "        put = asyncio.create_task(put_somehow())\n",
         (_MODEL, _INGEST),
     ),
     Bug(

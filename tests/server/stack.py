@@ -125,7 +125,7 @@ _unused: list[_Application] = []
 async def running_stack(settings: Settings, ledger: Ledger, store: BlobStore) -> AsyncIterator[Stack]:
     """The application with its lifespan over these stores, which already belong together."""
     others = (media_ledger_of(ledger), ops_ledger_of(ledger), audit_ledger_of(ledger), collect_ledger_of(ledger))
-    parts = build_parts(settings, ledger, *others, store, Metrics(), stop_worker=lambda: None)
+    parts = build_parts(settings, ledger, *others, store, Metrics(), flush_ledger=ledger, stop_worker=lambda: None)
     application = _unused.pop() if _unused else _Application()
     application.parts = parts
     app = Envelope(application.litestar, parts.metrics)

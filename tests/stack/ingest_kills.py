@@ -28,8 +28,8 @@ STEPS: Final = {
     "looked up": Halt("find_rows", AFTER),
     "before the PUT": Halt("put", BEFORE, within="flush"),
     "PUT done": Halt("put", AFTER, within="flush"),
-    "rows inserted, before COMMIT": Halt("commit", BEFORE, within="acknowledge"),
-    "COMMIT done": Halt("commit", AFTER, within="acknowledge"),
+    "rows inserted, before COMMIT": Halt("commit", BEFORE, within="acknowledge_coming"),
+    "COMMIT done": Halt("commit", AFTER, within="acknowledge_coming"),
     "before the answer": Halt("flush", AFTER),
 }
 

@@ -19,7 +19,7 @@ from server.ingest.waiting import Place, Waiting
 from server.refusal import Refusal
 from server.storage.blob_store import BlobStoreRefusedError, BlobStoreUnavailableError
 from server.storage.keys import ChunkKey, PackKey, VoidKey, new_uuid7, parse_key
-from server.storage.ledger import Acknowledged, LedgerUnavailableError, NewChunk, NewObject, Refused
+from server.storage.ledger import Acknowledged, LedgerUnavailableError, NewChunk, NewObject, Outcome, Refused
 from server.storage.pack_format import read_chunk, read_pack_index
 from tests.server.faulty_stores import FaultyBlobStore, FaultyLedger
 
@@ -130,6 +130,28 @@ async def test_a_bucket_that_refuses_is_not_asked_again(bench: Bench) -> None:
         await bench.accept(chunk())
 
     assert len(bench.store.puts) == 1
+
+
+async def test_bytes_are_held_until_the_bucket_has_answered_even_where_the_ledger_failed_first(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> list[Outcome]:
+        raise LedgerUnavailableError("away")
+
+    monkeypatch.setattr(bench.ledger, "acknowledge_coming", fail)
+    bench.store.gate.clear()
+    bench.store.put_faults.append(AWAY)
+    request = asyncio.create_task(bench.accept(chunk()))
+    await bench.store.arrived.wait()
+    for _ in range(20):  # whoever does not wait for the bucket is through by now
+        await asyncio.sleep(0)
+    assert (request.done(), bench.waiting.byte_count) == (False, 5)
+
+    bench.store.gate.set()
+
+    with pytest.raises(LedgerUnavailableError):
+        await request
+    assert bench.waiting.byte_count == 0
 
 
 async def test_a_failed_commit_gives_no_receipt_and_the_same_chunk_again_gets_one(bench: Bench) -> None:

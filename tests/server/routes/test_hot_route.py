@@ -115,8 +115,8 @@ async def test_a_client_that_goes_away_cancels_nothing(memory_stack: Stack, port
     ("store_name", "call", "error", "code"),
     [
         ("store", "put", BlobStoreUnavailableError("away"), "bucket-unavailable"),
-        ("ledger", "acknowledge", LedgerUnavailableError("away"), "ledger-unavailable"),
-        ("ledger", "acknowledge", RuntimeError("a bug of ours"), "internal-error"),
+        ("ledger", "acknowledge_coming", LedgerUnavailableError("away"), "ledger-unavailable"),
+        ("ledger", "acknowledge_coming", RuntimeError("a bug of ours"), "internal-error"),
     ],
 )
 async def test_a_store_that_fails_is_a_problem_with_retry_after(

@@ -1,7 +1,8 @@
 """A TCP proxy before PostgreSQL that sees a COMMIT coming and does to it what a test asks.
 
 It knows just enough of the protocol: after the start-up, a client's message is one byte of type, four of
-length, and the rest; `commit` travels as a simple query.
+length, and the rest; `commit` travels as a simple query, or, behind a statement that goes with it, is parsed
+and executed like that one.
 """
 
 import asyncio
@@ -14,6 +15,9 @@ from typing import Final
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 _COMMIT: Final = b"Q" + struct.pack("!I", 4 + len(b"commit\0")) + b"commit\0"
+_PARSE_COMMIT: Final = b"P" + struct.pack("!I", 4 + len(b"\0commit\0\0\0")) + b"\0commit\0\0\0"
+# The server answers what stands before it.
+_SYNC: Final = b"S" + struct.pack("!I", 4)
 
 
 class Fate(Enum):
@@ -84,7 +88,7 @@ class PostgresProxy:
         down = asyncio.create_task(self._copy_answers(up_reader, writer))
         try:
             while data := await reader.read(65_536):
-                if data != _COMMIT:
+                if data != _COMMIT and _PARSE_COMMIT not in data:
                     up_writer.write(data)
                     continue
                 self.commits_seen += 1
@@ -92,7 +96,7 @@ class PostgresProxy:
                 if fate is Fate.PASS:
                     up_writer.write(data)
                     continue
-                await self._befall(fate, up_reader, up_writer, writer, down)
+                await self._befall(fate, data, up_reader, up_writer, writer, down)
                 return
         finally:
             down.cancel()
@@ -108,6 +112,7 @@ class PostgresProxy:
     async def _befall(
         self,
         fate: Fate,
+        commit: bytes,
         up_reader: asyncio.StreamReader,
         up_writer: asyncio.StreamWriter,
         writer: asyncio.StreamWriter,
@@ -124,7 +129,9 @@ class PostgresProxy:
             writer.close()
             self.held.set()
             await self.release.wait()
-        up_writer.write(_COMMIT)
+        up_writer.write(commit)
+        if commit != _COMMIT and not commit.endswith(_SYNC):
+            up_writer.write(_SYNC)
         await up_reader.read(65_536)
         if fate is Fate.SILENCE:
             await asyncio.Event().wait()

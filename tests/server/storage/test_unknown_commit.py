@@ -3,19 +3,29 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from server.embedded import EmbeddedServices
 from server.storage import postgres_connection
-from server.storage.ledger import Acknowledged, LedgerUnavailableError, LedgerUnsettledError
+from server.storage.ledger import Acknowledged, LedgerUnavailableError, LedgerUnsettledError, Outcome
 from server.storage.migrations import apply_migrations
 from server.storage.postgres_ledger import PostgresLedger
-from tests.contracts.ledger_values import chunk_of, object_of, recording_id_of, register, store
+from tests.contracts.ledger_values import chunk_of, object_of, recording_id_of, register, store, store_coming
 from tests.server.storage.postgres_proxy import Fate, PostgresProxy, proxy_before
+
+Store = Callable[[PostgresLedger, int], Coroutine[Any, Any, list[Outcome]]]
+
+
+@pytest.fixture(params=[store, store_coming])
+def store_somehow(request: pytest.FixtureRequest) -> Store:
+    """Once when the object is there, once while it is on its way: the COMMIT travels alone, or behind a statement."""
+    way: Store = request.param
+    return way
 
 
 @pytest.fixture
@@ -43,41 +53,45 @@ async def held_indexes(database_url: str) -> set[int]:
 
 
 async def test_a_commit_whose_answer_was_lost_is_found_committed(
-    ledger: PostgresLedger, proxy: PostgresProxy, database_url: str
+    ledger: PostgresLedger, proxy: PostgresProxy, database_url: str, store_somehow: Store
 ) -> None:
     proxy.fate = Fate.CUT_AFTER
-    (outcome,) = await store(ledger, 1)
+    (outcome,) = await store_somehow(ledger, 1)
     assert isinstance(outcome, Acknowledged) and outcome.is_new
     assert await held_indexes(database_url) == {0}
 
 
 async def test_a_commit_that_never_arrived_is_found_rolled_back(
-    ledger: PostgresLedger, proxy: PostgresProxy, database_url: str
+    ledger: PostgresLedger, proxy: PostgresProxy, database_url: str, store_somehow: Store
 ) -> None:
     proxy.fate = Fate.LOSE
     with pytest.raises(LedgerUnavailableError, match="rolled back") as caught:
-        await store(ledger, 1)
+        await store_somehow(ledger, 1)
     assert not isinstance(caught.value, LedgerUnsettledError)
     assert await held_indexes(database_url) == set()
-    (outcome,) = await store(ledger, 1)
+    (outcome,) = await store_somehow(ledger, 1)
     assert isinstance(outcome, Acknowledged) and outcome.is_new
 
 
 async def test_a_silent_commit_is_cut_at_its_deadline_and_settled(
-    ledger: PostgresLedger, proxy: PostgresProxy, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ledger: PostgresLedger,
+    proxy: PostgresProxy,
+    database_url: str,
+    store_somehow: Store,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(postgres_connection, "COMMIT_S", 0.2)
     proxy.fate = Fate.SILENCE
-    (outcome,) = await store(ledger, 1)
+    (outcome,) = await store_somehow(ledger, 1)
     assert isinstance(outcome, Acknowledged) and outcome.is_new
     assert await held_indexes(database_url) == {0}
 
 
 async def test_a_commit_still_in_progress_is_waited_for(
-    ledger: PostgresLedger, proxy: PostgresProxy, database_url: str
+    ledger: PostgresLedger, proxy: PostgresProxy, database_url: str, store_somehow: Store
 ) -> None:
     proxy.fate = Fate.HOLD
-    acknowledging = asyncio.create_task(store(ledger, 1))
+    acknowledging = asyncio.create_task(store_somehow(ledger, 1))
     await proxy.held.wait()
     # The transaction is open at the server, so its status is `in progress` and nothing stands yet.
     assert await held_indexes(database_url) == set()
@@ -89,14 +103,18 @@ async def test_a_commit_still_in_progress_is_waited_for(
 
 
 async def test_a_commit_that_nobody_can_ask_about_is_unsettled_and_the_same_call_again_is_right(
-    ledger: PostgresLedger, proxy: PostgresProxy, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ledger: PostgresLedger,
+    proxy: PostgresProxy,
+    database_url: str,
+    store_somehow: Store,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(postgres_connection, "SETTLE_S", 0.3)
     proxy.fate = Fate.VANISH
     with pytest.raises(LedgerUnsettledError, match="the same call again settles it"):
-        await store(ledger, 1)
+        await store_somehow(ledger, 1)
     proxy.is_gone = False
-    (outcome,) = await store(ledger, 1)
+    (outcome,) = await store_somehow(ledger, 1)
     assert isinstance(outcome, Acknowledged)
     assert await held_indexes(database_url) == {0}
 

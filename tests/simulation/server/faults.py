@@ -33,7 +33,7 @@ _WRITES = frozenset(
     [
         "put",
         "delete",
-        "acknowledge",
+        "acknowledge_coming",
         "register_recording",
         "rename_recording",
         "delete_recording",
