@@ -3,7 +3,9 @@
     1 rows      what the ledger says of each entry: held here, held elsewhere, wanted, another content, nothing
     2 void      entries that lost a race are never adopted
     3 adopt     one transaction, by the rules of acknowledgement: deleted and unknown recordings refuse theirs
-    4 void      entries that contradict a row lose, and the bucket says so from now on
+    4 dispute   entries that contradict a row which was adopted itself, or whose row is disputed: all are kept, because
+                nobody is known to hold a receipt for one of them
+    5 void      other entries that contradict a row lose, and the bucket says so from now on
 
 An entry of a recording that nobody knows stays where it is, and is looked at again.
 """
@@ -16,10 +18,10 @@ from uuid import UUID
 import msgspec
 
 from protocol.errors import ErrorCode
-from protocol.states import ChunkState
+from protocol.states import ChunkState, FindingKind
 from server.audit.entries import UnreadableObjectError
 from server.ingest.voids import VoidedContent, find_voided, store_void
-from server.storage.audit_ledger import AuditLedger
+from server.storage.audit_ledger import AuditLedger, NewFinding
 from server.storage.blob_store import BlobStore
 from server.storage.keys import new_uuid7
 from server.storage.ledger import FIND_ROWS_MAX, Acknowledged, Ledger, NewChunk, NewObject, StoredChunk
@@ -59,7 +61,7 @@ class Adopter:
             row = rows.get((chunk.recording_id, chunk.chunk_index))
             if row is None or (row.state is ChunkState.WANTED and _is_same(row, chunk)):
                 candidates.append(chunk)
-            elif row.state is not ChunkState.DISPUTED and not _is_same(row, chunk):
+            elif row.state is ChunkState.DISPUTED or not _is_same(row, chunk):
                 losers.append(chunk)
         if has_row and not candidates and not losers:
             return NOTHING_ADOPTED
@@ -79,11 +81,20 @@ class Adopter:
                 unknown.append(chunk)
             elif outcome.code in _CONTRADICTS:
                 losers.append(chunk)
-        # 4 void; beside one that stands, which is never written again (I11)
         losers = [chunk for chunk in losers if _content_of(chunk) not in voided]
         if losers:
-            await store_void(self._store, new.object_id, losers, new_uuid7() if voided else None)
+            await self._settle_losers(new, losers, has_void=bool(voided))
         return Adoption(adopted, unknown)
+
+    async def _settle_losers(self, new: NewObject, losers: Sequence[NewChunk], *, has_void: bool) -> None:
+        # 4 dispute
+        disputed = await self._audit_ledger.dispute(new, losers)
+        for chunk in disputed:
+            await self._audit_ledger.note_finding(describe_dispute(chunk))
+        # 5 void; beside one that stands, which is never written again (I11)
+        voidable = [chunk for chunk in losers if chunk not in disputed]
+        if voidable:
+            await store_void(self._store, new.object_id, voidable, new_uuid7() if has_void else None)
 
     async def _find_rows(self, chunks: Sequence[NewChunk]) -> dict[_ChunkKey, StoredChunk]:
         rows: dict[_ChunkKey, StoredChunk] = {}
@@ -97,6 +108,16 @@ class Adopter:
             return await find_voided(self._store, object_id)
         except msgspec.MsgspecError as error:
             raise UnreadableObjectError(f"its void cannot be read, so nothing says what lost: {error}") from error
+
+
+def describe_dispute(chunk: NewChunk | StoredChunk) -> NewFinding:
+    """The finding, one a recording: the chunk named is the first that was found so."""
+    return NewFinding(
+        FindingKind.DISPUTED,
+        f"the bucket holds two contents of chunk {chunk.chunk_index}, and nothing says which one counts",
+        recording_id=chunk.recording_id,
+        chunk_count=1,
+    )
 
 
 def _is_same(row: StoredChunk, chunk: NewChunk) -> bool:

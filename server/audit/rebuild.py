@@ -22,16 +22,16 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from protocol.states import FindingKind
+from server.audit.adoption import describe_dispute
 from server.audit.contents import Contents
 from server.audit.found_objects import read_found
 from server.audit.recording_listing import RecordingListing
 from server.audit.tally import Tally
 from server.installation import Verdict, establish_installation, find_contradiction
-from server.storage.audit_ledger import AuditLedger, NewFinding, TakenPass
+from server.storage.audit_ledger import AuditLedger, TakenPass
 from server.storage.blob_store import LIST_PAGE_MAX, BlobInfo, BlobStore
 from server.storage.keys import CHUNKS_PREFIX, PACKS_PREFIX
-from server.storage.ledger import LIST_ROWS_MAX, Ledger, StoredChunk
+from server.storage.ledger import LIST_ROWS_MAX, Ledger
 from server.storage.rebuild_ledger import RebuildLedger
 
 REBUILD_KIND: Final = "rebuild"
@@ -217,7 +217,7 @@ class Rebuilder:
         after = (UUID(last_id), int(index)) if last_id else None
         page = await self.rebuild_ledger.list_disputed(after=after, limit=LIST_ROWS_MAX)
         for row in page:
-            await self.audit_ledger.note_finding(_dispute_of(row))
+            await self.audit_ledger.note_finding(describe_dispute(row))
         report.disputed += len(page)
         report.spare -= len(page)
         return f"{page[-1].recording_id} {page[-1].chunk_index}" if len(page) == LIST_ROWS_MAX else None
@@ -226,15 +226,6 @@ class Rebuilder:
         """Beside a server that is taking chunks only what is past the grace period is looked at (I5)."""
         now = await self.store.read_clock()
         return now - timedelta(seconds=self.grace_s) if report.merges else now + timedelta(days=1)
-
-
-def _dispute_of(row: StoredChunk) -> NewFinding:
-    return NewFinding(
-        FindingKind.DISPUTED,
-        f"the bucket holds two contents of chunk {row.chunk_index}, and nothing says which one counts",
-        recording_id=row.recording_id,
-        chunk_count=1,
-    )
 
 
 def _write(report: RebuildReport) -> str:

@@ -3,6 +3,7 @@
     1 tombstone         first of all, either way: what its user deleted never comes back
     2 recording.json    either way; a lost row is registered again under its newest title
     3 certificate.json  either way; it is decided once, so whoever has it is right
+    4 state             a damaged recording whose chunks have all come back, whatever brought them, is complete again
 
 Each is read afresh before it is written, and nothing that stands is overwritten (I11).
 """
@@ -82,6 +83,9 @@ class RecordingRepair:
                 await self._ledger.mark_certificate_stored(recording_id)
         elif listed.has_certificate and not has_certificate:
             await self._restore_certificate(recording_id, tally)
+        # 4 state
+        if row is not None and row.state is RecordingState.DAMAGED:
+            await self._audit_ledger.complete_again(recording_id)
 
     async def _repair_tombstone(
         self, recording_id: UUID, listed: ListedRecording, row: AuditedRecording | None, tally: Tally

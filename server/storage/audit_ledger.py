@@ -159,7 +159,16 @@ class AuditLedger(Protocol):
         """As `Ledger.acknowledge`, for an object that was found and read back whole; None where it is on its way out.
 
         A row may only point to a `stored` object, so a row of it that stands is locked `for share`
-        first. Without chunks only the object gets its row, with `has_waste`.
+        first. Without chunks only the object gets its row, with `has_waste`. New rows are noted as adopted.
+        """
+        ...
+
+    async def dispute(self, new: NewObject, chunks: Sequence[NewChunk]) -> list[NewChunk]:
+        """Of entries that contradict their rows, or whose rows are `disputed`: those that are kept beside them.
+
+        A row that was adopted itself becomes `disputed`: nobody is known to hold a receipt for either content. A
+        disputed one gets the entry as a copy. A recording's certificate has decided already, and an object that is on
+        its way out disputes nothing.
         """
         ...
 
@@ -186,6 +195,10 @@ class AuditLedger(Protocol):
 
         The recording is `complete` if every row of it is stored and verified, else `damaged`.
         """
+        ...
+
+    async def complete_again(self, recording_id: UUID) -> None:
+        """A `damaged` recording whose manifest is whole, stored and verified is `complete` from now on (I4)."""
         ...
 
     async def note_sighting(self, recording_id: UUID) -> None:

@@ -22,6 +22,7 @@ from server.storage.ledger import NewChunk, NewObject, Outcome, StoredObject, ch
 from server.storage.memory_ledger import MemoryLedger
 from server.storage.memory_passes import MemoryPasses
 from server.storage.memory_rows import FindingRow, ObjectRow, RecordingRow
+from server.storage.rebuild_rules import Placement, is_kept
 
 _LOST = (FindingKind.MISSING, FindingKind.MISMATCHED)
 
@@ -53,10 +54,32 @@ class MemoryAuditLedger(MemoryPasses):
         if standing is not None and standing.stored.state is not ObjectState.STORED:
             return None
         if chunks:
-            return await self.ledger.acknowledge([new], chunks)
+            fresh = {(chunk.recording_id, chunk.chunk_index) for chunk in chunks}
+            fresh -= {key for key in fresh if self.ledger.chunks.find(key) is not None}
+            outcomes = await self.ledger.acknowledge([new], chunks)
+            self.ledger.chunks.adopted |= {key for key in fresh if self.ledger.chunks.find(key) is not None}
+            return outcomes
+        self._add_waste(new)
+        return []
+
+    async def dispute(self, new: NewObject, chunks: Sequence[NewChunk]) -> list[NewChunk]:
+        self._add_waste(new)
+        if self.ledger.objects[new.object_id].stored.state is not ObjectState.STORED:
+            return []
+        return [chunk for chunk in chunks if is_kept(self._place_beside(chunk))]
+
+    def _place_beside(self, chunk: NewChunk) -> Placement | None:
+        key = (chunk.recording_id, chunk.chunk_index)
+        row, recording = self.ledger.chunks.find(key), self.ledger.recordings.get(chunk.recording_id)
+        if row is None:
+            return None
+        is_certified = recording is not None and recording.certificate is not None
+        is_acknowledged = is_certified or key not in self.ledger.chunks.adopted
+        return self.ledger.place_beside(chunk, row, is_acknowledged=is_acknowledged)
+
+    def _add_waste(self, new: NewObject) -> None:
         stored = StoredObject(new.object_id, new.key, new.size, new.etag, ObjectState.STORED, None)
         self.ledger.objects.setdefault(new.object_id, ObjectRow(stored, has_waste=True))
-        return []
 
     async def note_entries(self, object_id: UUID, entry_count: int, *, open_count: int = 0) -> None:
         row = self.ledger.objects.get(object_id)
@@ -90,6 +113,11 @@ class MemoryAuditLedger(MemoryPasses):
         row.certified_chunks, row.is_certificate_stored = chunk_count, True
         self.ledger.complete_again(row)
         return True
+
+    async def complete_again(self, recording_id: UUID) -> None:
+        row = self.ledger.recordings.get(recording_id)
+        if row is not None:
+            self.ledger.complete_again(row)
 
     async def note_sighting(self, recording_id: UUID) -> None:
         row = self.ledger.recordings.get(recording_id)

@@ -33,7 +33,8 @@ from server.storage.ledger import (
     check_key_count,
     check_page_limit,
 )
-from server.storage.memory_rows import ChunkKey, ChunkTable, FindingRow, ObjectRow, RecordingRow, key_of
+from server.storage.memory_rows import ChunkKey, ChunkTable, FindingRow, ObjectRow, RecordingRow, key_of, row_of
+from server.storage.rebuild_rules import Placement, content_of, copy_of, place_found
 
 
 @dataclass(slots=True)
@@ -265,6 +266,23 @@ class MemoryLedger:
             copy.object_id == object_id for copies in self.disputed.values() for copy in copies
         )
 
+    def place_beside(self, chunk: NewChunk, row: StoredChunk, *, is_acknowledged: bool) -> Placement:
+        """What becomes of a chunk found in the bucket that has this row already, by `place_found`."""
+        key = key_of(row)
+        contents = self.disputed.get(key, [])
+        placement = place_found(chunk, row, contents, is_acknowledged=is_acknowledged)
+        if placement is Placement.REPOINT:
+            self.chunks.write(row_of(chunk, row.acknowledged_at))
+        elif placement is Placement.DISPUTE:
+            self.chunks.write(msgspec.structs.replace(row, state=ChunkState.DISPUTED))
+            self.disputed[key] = [copy_of(row), chunk]
+        elif placement is Placement.ADD_COPY:
+            others = [copy for copy in contents if content_of(copy) != content_of(chunk)]
+            self.disputed[key] = [*others, chunk]
+            if content_of(copy_of(row)) == content_of(chunk):
+                self.chunks.write(msgspec.structs.replace(row, object_id=chunk.object_id, offset=chunk.offset))
+        return placement
+
     async def _acknowledge_one(self, chunk: NewChunk, now: datetime) -> Outcome:
         recording = self.recordings.get(chunk.recording_id)
         key = (chunk.recording_id, chunk.chunk_index)
@@ -272,18 +290,8 @@ class MemoryLedger:
         outcome = judge_chunk(chunk, _standing_of(recording), existing, self.disputed.get(key, []))
         if outcome is None:
             overruled = await self.settle_dispute(chunk)
-            row = StoredChunk(
-                chunk.recording_id,
-                chunk.chunk_index,
-                chunk.run,
-                ChunkState.STORED,
-                chunk.object_id,
-                chunk.offset,
-                chunk.size,
-                chunk.sha256,
-                existing.acknowledged_at if existing else now,  # a receipt stays the same for ever (I3)
-                chunk.chunk_id,
-            )
+            # A receipt stays the same for ever (I3).
+            row = row_of(chunk, existing.acknowledged_at if existing else now)
             self.chunks.write(row)
             return Acknowledged(row, is_new=True, overruled=tuple(overruled))
         if not (isinstance(outcome, Acknowledged) and points_to(outcome.chunk, chunk)):

@@ -4,14 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from msgspec import structs
-
 from protocol.states import ChunkState, ObjectState, RecordingState
 from server.storage.ledger import NewChunk, StoredChunk, StoredObject, check_page_limit
 from server.storage.memory_ledger import MemoryLedger
-from server.storage.memory_rows import ObjectRow
+from server.storage.memory_rows import ObjectRow, row_of
 from server.storage.rebuild_ledger import FoundObject
-from server.storage.rebuild_rules import Placement, content_of, copy_of, place_found
 
 
 class MemoryRebuildLedger:
@@ -63,34 +60,8 @@ class MemoryRebuildLedger:
             return False
         row = self._ledger.chunks.find(key)
         if row is None:
-            self._ledger.chunks.write(_row_of(chunk, ChunkState.STORED, self._ledger.now()))
+            self._ledger.chunks.write(row_of(chunk, self._ledger.now()))
             return True
         is_acknowledged = acknowledged_before is not None and row.acknowledged_at < acknowledged_before
-        contents = self._ledger.disputed.get(key, [])
-        placement = place_found(chunk, row, contents, is_acknowledged=is_acknowledged)
-        if placement is Placement.REPOINT:
-            self._ledger.chunks.write(_row_of(chunk, ChunkState.STORED, row.acknowledged_at))
-        elif placement is Placement.DISPUTE:
-            self._ledger.chunks.write(structs.replace(row, state=ChunkState.DISPUTED))
-            self._ledger.disputed[key] = [copy_of(row), chunk]
-        elif placement is Placement.ADD_COPY:
-            others = [copy for copy in contents if content_of(copy) != content_of(chunk)]
-            self._ledger.disputed[key] = [*others, chunk]
-            if content_of(copy_of(row)) == content_of(chunk):
-                self._ledger.chunks.write(structs.replace(row, object_id=chunk.object_id, offset=chunk.offset))
+        self._ledger.place_beside(chunk, row, is_acknowledged=is_acknowledged)
         return False
-
-
-def _row_of(chunk: NewChunk, state: ChunkState, acknowledged_at: datetime) -> StoredChunk:
-    return StoredChunk(
-        chunk.recording_id,
-        chunk.chunk_index,
-        chunk.run,
-        state,
-        chunk.object_id,
-        chunk.offset,
-        chunk.size,
-        chunk.sha256,
-        acknowledged_at,
-        chunk.chunk_id,
-    )

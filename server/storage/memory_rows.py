@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from protocol.states import FindingKind, RecordingState
-from server.storage.ledger import RecordingFilter, StoredChunk, StoredObject
+from protocol.states import ChunkState, FindingKind, RecordingState
+from server.storage.ledger import NewChunk, RecordingFilter, StoredChunk, StoredObject
 from server.storage.media_ledger import StoredMedia
 
 ChunkKey = tuple[UUID, int]
@@ -76,12 +76,29 @@ def key_of(row: StoredChunk) -> ChunkKey:
     return (row.recording_id, row.chunk_index)
 
 
+def row_of(chunk: NewChunk, acknowledged_at: datetime) -> StoredChunk:
+    """The stored row of a chunk."""
+    return StoredChunk(
+        chunk.recording_id,
+        chunk.chunk_index,
+        chunk.run,
+        ChunkState.STORED,
+        chunk.object_id,
+        chunk.offset,
+        chunk.size,
+        chunk.sha256,
+        acknowledged_at,
+        chunk.chunk_id,
+    )
+
+
 @dataclass(slots=True)
 class ChunkTable:
     """The chunks' rows by key, by recording and by object."""
 
     _by_recording: dict[UUID, dict[int, StoredChunk]] = field(default_factory=dict)
     _keys_by_object: defaultdict[UUID, set[ChunkKey]] = field(default_factory=lambda: defaultdict(set))
+    adopted: set[ChunkKey] = field(default_factory=set)  # rows that an audit gave to bytes it found
 
     def __bool__(self) -> bool:
         return bool(self._by_recording)
@@ -101,12 +118,14 @@ class ChunkTable:
         """Remove a row behind the ledger's back, as a test of damage does."""
         row = self._by_recording[key[0]].pop(key[1])
         self._keys_by_object[row.object_id].discard(key)
+        self.adopted.discard(key)
 
     def remove_recording(self, recording_id: UUID) -> set[UUID]:
         """Remove all rows of the recording; the objects they pointed to."""
         rows = self._by_recording.pop(recording_id, {}).values()
         for row in rows:
             self._keys_by_object[row.object_id].discard(key_of(row))
+            self.adopted.discard(key_of(row))
         return {row.object_id for row in rows}
 
     def of_recording(self, recording_id: UUID) -> list[StoredChunk]:

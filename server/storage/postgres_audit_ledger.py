@@ -37,6 +37,9 @@ class PostgresAuditLedger:
     async def adopt(self, new: NewObject, chunks: Sequence[NewChunk]) -> list[Outcome] | None:
         return await postgres_audit_objects.adopt(self._connections, new, chunks)
 
+    async def dispute(self, new: NewObject, chunks: Sequence[NewChunk]) -> list[NewChunk]:
+        return await postgres_audit_objects.dispute(self._connections, new, chunks)
+
     async def note_entries(self, object_id: UUID, entry_count: int, *, open_count: int = 0) -> None:
         await postgres_audit_objects.note_entries(self._connections, object_id, entry_count, open_count)
 
@@ -53,6 +56,9 @@ class PostgresAuditLedger:
         return await postgres_audit_objects.restore_certificate(
             self._connections, recording_id, certificate, chunk_count
         )
+
+    async def complete_again(self, recording_id: UUID) -> None:
+        await postgres_audit_objects.complete_again(self._connections, recording_id)
 
     async def note_sighting(self, recording_id: UUID) -> None:
         await postgres_audit_objects.note_sighting(self._connections, recording_id)

@@ -15,10 +15,12 @@ from server.storage.audit_ledger import (
 )
 from server.storage.ledger import NewChunk, NewObject, Outcome, StoredObject, check_page_limit
 from server.storage.postgres_acknowledge import acknowledge_in
-from server.storage.postgres_arrays import uuid_column
+from server.storage.postgres_arrays import Column, int4_column, uuid_column
 from server.storage.postgres_chunks import SET_COMPLETE_AGAIN
 from server.storage.postgres_connection import PostgresConnections
+from server.storage.postgres_disputes import place_beside
 from server.storage.postgres_rows import OBJECT_COLUMNS
+from server.storage.rebuild_rules import is_kept
 
 _AUDITED: Final = f"""
     select {OBJECT_COLUMNS}, objects.entry_count, objects.waste_count, c.row_count, c.wanted_count
@@ -39,6 +41,23 @@ _INSERT_WASTE: Final = """
     insert into objects (object_id, key, size, etag, has_waste) values (%s, %s, %s, %s, true)
     on conflict (object_id) do nothing
 """
+# Those that this transaction has inserted; a wanted row that found its bytes again had a receipt before.
+_SET_ADOPTED: Final = """
+    update chunks set is_adopted = true
+    from unnest(%s::uuid[], %s::int4[]) as k (recording_id, chunk_index)
+    where chunks.recording_id = k.recording_id and chunks.chunk_index = k.chunk_index
+        and chunks.object_id = %s and chunks.acknowledged_at = now()
+"""
+# What a certificate holds was decided.
+_SELECT_ADOPTED: Final = """
+    select recording_id, chunk_index from unnest(%s::uuid[], %s::int4[]) as k (recording_id, chunk_index)
+    join chunks using (recording_id, chunk_index)
+    where chunks.is_adopted and not exists (
+        select from recordings
+        where recordings.recording_id = chunks.recording_id and recordings.certificate is not null
+    )
+"""
+_LOCK_DAMAGED: Final = "select true from recordings where recording_id = %s and state = 'damaged' for update"
 _NOTE_ENTRIES: Final = """
     update objects set entry_count = seen.entry_count, waste_count = seen.waste_count,
         has_waste = objects.has_waste or seen.waste_count > 0
@@ -126,9 +145,26 @@ async def adopt(connections: PostgresConnections, new: NewObject, chunks: Sequen
         if standing and standing[0][0] != ObjectState.STORED:
             return None
         if chunks:
-            return await acknowledge_in(transaction, [new], chunks)
+            outcomes = await acknowledge_in(transaction, [new], chunks)
+            await transaction.fetch(_SET_ADOPTED, (*_key_columns(chunks), new.object_id))
+            return outcomes
         await transaction.fetch(_INSERT_WASTE, (new.object_id, new.key, new.size, new.etag))
     return []
+
+
+async def dispute(connections: PostgresConnections, new: NewObject, chunks: Sequence[NewChunk]) -> list[NewChunk]:
+    """See `AuditLedger.dispute`."""
+    recordings = sorted({chunk.recording_id for chunk in chunks if is_recording_id(chunk.recording_id)})
+    async with connections.transaction() as transaction:
+        await transaction.fetch(_LOCK_RECORDINGS, (uuid_column(recordings),))
+        await transaction.fetch(_INSERT_WASTE, (new.object_id, new.key, new.size, new.etag))
+        if (await transaction.fetch(_LOCK_OBJECT, (new.object_id,)))[0][0] != ObjectState.STORED:
+            return []
+        adopted = {(row[0], row[1]) for row in await transaction.fetch(_SELECT_ADOPTED, _key_columns(chunks))}
+        placements = await place_beside(
+            transaction, chunks, lambda row: (row.recording_id, row.chunk_index) not in adopted
+        )
+    return [chunk for chunk in chunks if is_kept(placements.get((chunk.recording_id, chunk.chunk_index)))]
 
 
 async def note_entries(connections: PostgresConnections, object_id: UUID, entry_count: int, open_count: int) -> None:
@@ -168,6 +204,13 @@ async def restore_certificate(
     return bool(restored)
 
 
+async def complete_again(connections: PostgresConnections, recording_id: UUID) -> None:
+    """See `AuditLedger.complete_again`."""
+    async with connections.transaction() as transaction:
+        if await transaction.fetch(_LOCK_DAMAGED, (recording_id,)):
+            await transaction.fetch(SET_COMPLETE_AGAIN, (uuid_column([recording_id]),))
+
+
 async def note_sighting(connections: PostgresConnections, recording_id: UUID) -> None:
     """See `AuditLedger.note_sighting`."""
     async with connections.transaction() as transaction:
@@ -191,3 +234,7 @@ def _read_object(row: tuple[Any, ...]) -> AuditedObject:
     object_id, key, size, etag, state, verified_at, entry_count, waste_count, row_count, wanted_count = row
     stored = StoredObject(object_id, key, size, etag, ObjectState(state), verified_at)
     return AuditedObject(stored, entry_count, waste_count, row_count, wanted_count)
+
+
+def _key_columns(chunks: Sequence[NewChunk]) -> tuple[Column, Column]:
+    return uuid_column([chunk.recording_id for chunk in chunks]), int4_column([chunk.chunk_index for chunk in chunks])

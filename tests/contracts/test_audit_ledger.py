@@ -4,14 +4,24 @@ from uuid import UUID
 
 import pytest
 
-from protocol.states import FindingKind, ObjectState
+from protocol.states import ChunkState, FindingKind, ObjectState, RecordingState
 from server.storage.audit_ledger import AuditLedger, FindingFilter, NewFinding
 from server.storage.ledger import LIST_ROWS_MAX, Acknowledged, Ledger
 from server.storage.memory_audit_ledger import MemoryAuditLedger
 from server.storage.memory_ledger import MemoryLedger
 from server.storage.postgres_audit_ledger import PostgresAuditLedger
 from server.storage.postgres_ledger import PostgresLedger
-from tests.contracts.ledger_values import chunk_of, object_of, recording_id_of, register, store
+from tests.contracts.ledger_values import (
+    certificate_of,
+    chunk_of,
+    complete,
+    entry_of,
+    object_of,
+    recording_id_of,
+    register,
+    row_of,
+    store,
+)
 
 HOLDER, OTHER = UUID(int=1), UUID(int=2)
 EVERY = FindingFilter()
@@ -79,6 +89,99 @@ async def test_an_object_is_adopted_with_its_chunks_or_as_waste(ledger: Ledger, 
     assert await audit_ledger.adopt(object_of(2), []) == []
     row = await audit_ledger.find_object(object_of(2).key)
     assert row is not None and row.row_count == 0
+
+
+async def test_two_adopted_contents_of_one_chunk_are_disputed(ledger: Ledger, audit_ledger: AuditLedger) -> None:
+    await register(ledger)
+    first, second = object_of(1), object_of(2)
+    await audit_ledger.adopt(first, [chunk_of(index, first) for index in range(2)])
+    await audit_ledger.adopt(second, [])
+    others = [chunk_of(0, second, version=1), chunk_of(2, second, version=1)]
+
+    # Chunk 2 has no row
+    assert await audit_ledger.dispute(second, others) == others[:1]
+    assert await audit_ledger.dispute(second, others) == others[:1]
+
+    assert [(await row_of(ledger, index)).state for index in range(2)] == [ChunkState.DISPUTED, ChunkState.STORED]
+    copies = await ledger.find_disputed(recording_id_of(1), [0, 1])
+    assert sorted((copy.chunk.sha256, copy.key) for copy in copies) == sorted(
+        [(chunk_of(0, first).sha256, first.key), (others[0].sha256, second.key)]
+    )
+    (outcome,) = await ledger.acknowledge([object_of(3)], [chunk_of(0, object_of(3), version=1)])
+    assert isinstance(outcome, Acknowledged) and [chunk.sha256 for chunk in outcome.overruled] == [
+        chunk_of(0, first).sha256
+    ]
+
+
+async def test_a_disputed_chunk_gets_every_content_that_is_found_and_the_newest_copy_of_each(
+    ledger: Ledger, audit_ledger: AuditLedger
+) -> None:
+    await register(ledger)
+    await audit_ledger.adopt(object_of(1), [chunk_of(0, object_of(1))])
+    for number, version in ((2, 1), (4, 0), (5, 2), (3, 1)):
+        found = chunk_of(0, object_of(number), version=version)
+        assert await audit_ledger.dispute(object_of(number), [found]) == [found]
+    copies = await ledger.find_disputed(recording_id_of(1), [0])
+    assert sorted(copy.key for copy in copies) == [object_of(number).key for number in (3, 4, 5)]
+    row = await row_of(ledger)
+    assert (row.state, row.object_id) == (ChunkState.DISPUTED, object_of(4).object_id)
+
+
+async def test_a_row_with_a_receipt_is_never_disputed(ledger: Ledger, audit_ledger: AuditLedger) -> None:
+    await register(ledger)
+    await store(ledger, 1)
+    # Nor one that lost its bytes, and found them in another object
+    assert await ledger.mark_wanted(object_of(1).object_id, [await row_of(ledger)], FindingKind.MISSING) == 1
+    await audit_ledger.adopt(object_of(2), [chunk_of(0, object_of(2))])
+    assert await audit_ledger.dispute(object_of(3), [chunk_of(0, object_of(3), version=1)]) == []
+    row = await row_of(ledger)
+    assert (row.state, row.object_id) == (ChunkState.STORED, object_of(2).object_id)
+    assert await audit_ledger.find_object(object_of(3).key) is not None
+
+
+async def test_a_certificate_has_decided_between_two_contents(ledger: Ledger, audit_ledger: AuditLedger) -> None:
+    await register(ledger)
+    stored = object_of(1)
+    await audit_ledger.adopt(stored, [chunk_of(0, stored)])
+    await ledger.mark_verified(stored.object_id, stored.etag)
+    await ledger.decide_certificate(recording_id_of(1), [entry_of(0)], certificate_of([entry_of(0)]))
+    assert await audit_ledger.dispute(object_of(2), [chunk_of(0, object_of(2), version=1)]) == []
+    assert (await row_of(ledger)).state is ChunkState.STORED
+
+
+async def test_an_object_on_its_way_out_disputes_nothing(ledger: Ledger, audit_ledger: AuditLedger) -> None:
+    await register(ledger)
+    await store(ledger, 1)
+    await ledger.delete_recording(recording_id_of(1), b"{}")
+    await register(ledger, 2)
+    await audit_ledger.adopt(object_of(2), [chunk_of(0, object_of(2), recording=2)])
+    assert await audit_ledger.dispute(object_of(1), [chunk_of(0, object_of(1), recording=2, version=1)]) == []
+    assert (await row_of(ledger, recording=2)).state is ChunkState.STORED
+
+
+async def test_a_damaged_recording_is_complete_again_only_when_it_is_whole(
+    ledger: Ledger, audit_ledger: AuditLedger
+) -> None:
+    entries = await complete(ledger, 1)
+    assert entries
+    assert await ledger.mark_wanted(object_of(1).object_id, [await row_of(ledger)], FindingKind.MISSING) == 1
+    await audit_ledger.complete_again(recording_id_of(1))
+    assert await _state_of(ledger) is RecordingState.DAMAGED
+    # Adopted into an object that was verified before
+    second = object_of(2)
+    await audit_ledger.adopt(second, [])
+    await ledger.mark_verified(second.object_id, second.etag)
+    await audit_ledger.adopt(second, [chunk_of(0, second)])
+    assert await _state_of(ledger) is RecordingState.DAMAGED
+    await audit_ledger.complete_again(recording_id_of(1))
+    assert await _state_of(ledger) is RecordingState.COMPLETE
+    await audit_ledger.complete_again(recording_id_of(9))
+
+
+async def _state_of(ledger: Ledger) -> RecordingState:
+    found = await ledger.find_recording(recording_id_of(1))
+    assert found is not None
+    return found.state
 
 
 # -- findings

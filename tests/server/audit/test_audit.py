@@ -224,6 +224,35 @@ async def test_an_orphan_with_another_content_than_the_row_loses_and_a_void_says
     assert repairs(await scene.audit()) == {}
 
 
+@pytest.mark.parametrize("is_found_later", [False, True])
+async def test_of_two_orphans_that_contradict_each_other_neither_loses(scene: Scene, is_found_later: bool) -> None:
+    # Given two contents of one chunk, of which nobody knows who holds a receipt: as after an old backup
+    await scene.register()
+    await scene.put_own_orphan(0, b"another content")
+    if is_found_later:
+        assert (await scene.audit()).adopted == 1
+    await scene.put_own_orphan(0)
+
+    assert (await scene.audit()).orphans
+
+    # Then both are kept, neither is served, and somebody is told
+    assert await scene.states(1) == [ChunkState.DISPUTED]
+    copies = await scene.ledger.find_disputed(scene.recording_id, [0])
+    assert {copy.chunk.size for copy in copies} == {len(b"another content"), len(body_of(0))}
+    assert {copy.key for copy in copies} == set(await scene.keys("chunks/"))
+    assert await scene.keys("voids/") == []
+    assert [finding.recording_id for finding in await scene.findings(FindingKind.DISPUTED)] == [scene.recording_id]
+    assert repairs(await scene.audit()) == {}
+    assert await scene.states(1) == [ChunkState.DISPUTED]
+
+    # And the client that holds one of them settles it
+    assert await ask(scene, 0) == [Verification.PENDING]
+    assert await ask(scene, 0) == [Verification.VERIFIED]
+    assert await scene.states(1) == [ChunkState.STORED]
+    assert (await scene.locate(0)).chunk.size == len(body_of(0))
+    assert len(await scene.keys("voids/")) == 1
+
+
 async def test_an_orphan_with_the_same_content_as_a_row_becomes_waste(scene: Scene) -> None:
     await scene.register()
     held = await scene.store_own(0)

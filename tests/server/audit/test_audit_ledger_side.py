@@ -100,6 +100,21 @@ async def test_a_certificate_that_the_ledger_lost_is_restored_and_the_recording_
     assert repairs(await scene.audit()) == {}
 
 
+async def test_a_damaged_recording_whose_lost_rows_are_adopted_again_is_complete(scene: Scene) -> None:
+    await scene.register()
+    await scene.store_pack(range(2))
+    await scene.complete()
+    await scene.drop_recording_row()
+    await scene.drop_row(scene.recording_id, 0)
+    await scene.audit()
+    found = await scene.ledger.find_recording(scene.recording_id)
+    assert found is not None and found.state is RecordingState.DAMAGED
+    await scene.audit()
+    found = await scene.ledger.find_recording(scene.recording_id)
+    assert found is not None and found.state is RecordingState.COMPLETE
+    assert repairs(await scene.audit()) == {}
+
+
 async def test_the_certificate_decides_which_of_two_unvoided_contents_is_adopted(scene: Scene) -> None:
     await scene.register()
     pack = await scene.store_pack([0])

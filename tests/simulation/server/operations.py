@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from functools import partial
+from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
 
@@ -135,8 +136,10 @@ def _parts(world: World, slot: int, choice: int) -> list[tuple[Key, int, str | N
 
 
 def _version(world: World, key: Key, choice: int) -> int:
-    # Where damage lost the row or its bytes, nothing is left that could refuse another content.
-    return world.acked.get(key, 0) if key in world.excused else int(choice & 8 == 8)
+    # Where damage lost the row or its bytes, nothing is left that could refuse another content; and where two stand
+    # beside each other, whoever comes with one of them is believed.
+    is_open = key in world.excused or key in world.ledger.disputed
+    return world.acked.get(key, 0) if is_open else int(choice & 8 == 8)
 
 
 def converge(world: World) -> None:
@@ -172,10 +175,11 @@ def converge(world: World) -> None:
 
 def _send_again(world: World) -> None:
     """Clients keep their bytes: each sends what is not held, and asks until it is verified."""
-    keys = sorted(key for key in world.acked if key[0] not in world.deleting)
+    versions = world.acked | _unanswered(world)
+    keys = sorted(key for key in versions if key[0] not in world.deleting)
     loose = {loose_key(number)[0]: loose_key(number)[1] for number in range(LOOSE)}
     for key in keys:
-        world.run(world.send([(key, world.acked[key], loose.get(key))]))
+        world.run(world.send([(key, versions[key], loose.get(key))]))
     recordings: set[UUID] = {key[0] for key in keys if key not in loose}
     for recording_id in sorted(recordings):
         world.run(world.verify(recording_id))
@@ -187,6 +191,21 @@ def _send_again(world: World) -> None:
         world.run(world.verify(recording_id))
     for key in [key for key in keys if key in loose and key in world.excused]:
         _read_loose(world, key)
+
+
+def _unanswered(world: World) -> dict[Key, int]:
+    """Damaged chunks whose COMMIT was never answered: nothing was promised, so whoever sent them is still sending.
+
+    Where not even a row is left, nothing is there that could heal.
+    """
+    rows = {key: world.ledger.chunks.find(key) for key in world.excused - world.acked.keys()}
+    world.excused -= {key for key, row in rows.items() if row is None}
+    return {
+        key: version
+        for key, row in rows.items()
+        for version in (0, 1)
+        if row is not None and row.sha256 == sha256(body_of(key, version)).digest()
+    }
 
 
 def _read_loose(world: World, key: Key) -> None:
