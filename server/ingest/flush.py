@@ -67,23 +67,16 @@ class Flusher:
 
     async def _look_up(self, chunks: Sequence[CheckedChunk]) -> dict[tuple[UUID, int], Answer]:
         """What the ledger knows already. It keeps bytes out of the bucket; the COMMIT decides all the same."""
-        rows = await self._ledger.find_rows([checked.chunk.key for checked in chunks])
+        rows, absent = await self._ledger.look_up([checked.chunk.key for checked in chunks])
         answers: dict[tuple[UUID, int], Answer] = {}
-        strangers: set[UUID] = set()
+        if not rows and not absent:
+            return answers
+        refusals = {each: absent_recording(each, await self._ledger.find_recording(each)) for each in sorted(absent)}
         for checked in chunks:
-            row = rows.get(checked.chunk.key) if rows else None
-            if row is not None:
-                answer = _judge(row, checked)
-                if answer is not None:
-                    answers[checked.chunk.key] = answer
-            elif checked.chunk.chunk_id is None:
-                strangers.add(checked.chunk.recording_id)
-        for recording_id in sorted(strangers):
-            if await self._ledger.find_recording_document(recording_id) is None:
-                refusal = absent_recording(recording_id, await self._ledger.find_recording(recording_id))
-                for checked in chunks:
-                    if checked.chunk.recording_id == recording_id:
-                        answers.setdefault(checked.chunk.key, refusal)
+            key = checked.chunk.key
+            answer = refusals.get(key[0]) if (row := rows.get(key)) is None else _judge(row, checked)
+            if answer is not None:
+                answers[key] = answer
         return answers
 
     async def _store_and_acknowledge(self, fresh: Sequence[CheckedChunk], deadline_s: float) -> list[Answer]:

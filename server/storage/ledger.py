@@ -14,7 +14,7 @@ from asyncio import Future
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from msgspec import Struct
@@ -98,6 +98,16 @@ class StoredChunk(Struct, frozen=True, gc=False):
     def has_content_of(self, run: int, size: int, sha256: bytes) -> bool:
         """Whether run and bytes are the same (I3)."""
         return (self.run, self.size, self.sha256) == (run, size, sha256)
+
+
+class LookedUp(NamedTuple):
+    """What the ledger knows of some chunks: the rows that exist, and the recordings that are unknown or deleted.
+
+    Loose chunks need no recording, so their ids are never among those.
+    """
+
+    rows: dict[tuple[UUID, int], StoredChunk]
+    absent: frozenset[UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +314,10 @@ class Ledger(Protocol):
         Nothing is committed before the future has given it. Where it raises, its error comes out of here and nothing
         is committed at all. The rows may be written meanwhile, seen by nobody.
         """
+        ...
+
+    async def look_up(self, keys: Sequence[tuple[UUID, int]]) -> LookedUp:
+        """What a flush asks before it stores anything of these chunks, in one statement; at most FIND_ROWS_MAX."""
         ...
 
     async def find_rows(self, keys: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], StoredChunk]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from server.storage.ledger import Ledger, NewChunk, NewObject, Outcome, StoredChunk
+from server.storage.ledger import Ledger, LookedUp, NewChunk, NewObject, Outcome
 
 # Hears of the step, its seconds, and how many chunks it was about.
 ObserveFlush = Callable[[str, float, int], None]
@@ -27,11 +27,11 @@ class MeasuredLedger:
         """The measured ledger, as what it stands for."""
         return cast(Ledger, cls(ledger, observe))
 
-    async def find_rows(self, keys: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], StoredChunk]:
+    async def look_up(self, keys: Sequence[tuple[UUID, int]]) -> LookedUp:
         started_s = time.perf_counter()
-        rows = await self._ledger.find_rows(keys)
+        found = await self._ledger.look_up(keys)
         self._observe("look-up", time.perf_counter() - started_s, len(keys))
-        return rows
+        return found
 
     async def acknowledge_coming(
         self, coming: NewObject, etag: "Future[str]", chunks: Sequence[NewChunk]

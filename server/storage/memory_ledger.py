@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from protocol.ids import is_recording_id
 from protocol.limits import VERIFY_CHUNKS_MAX
 from protocol.states import ChunkState, FindingKind, ObjectState, RecordingState
 from protocol.wire import IndexGap, ManifestEntry
@@ -22,6 +23,7 @@ from server.storage.ledger import (
     DisputedCopy,
     Installation,
     LocatedChunk,
+    LookedUp,
     ManifestComparison,
     NewChunk,
     NewObject,
@@ -143,6 +145,11 @@ class MemoryLedger:
         self, coming: NewObject, etag: "Future[str]", chunks: Sequence[NewChunk]
     ) -> list[Outcome]:
         return await self.acknowledge([msgspec.structs.replace(coming, etag=await etag)], chunks)
+
+    async def look_up(self, keys: Sequence[tuple[UUID, int]]) -> LookedUp:
+        recordings = {key[0] for key in keys if is_recording_id(key[0])}
+        absent = (each for each in recordings if (row := self.recordings.get(each)) is None or row.document is None)
+        return LookedUp(await self.find_rows(keys), frozenset(absent))
 
     async def find_rows(self, keys: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], StoredChunk]:
         check_key_count(len(keys))

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+from protocol.ids import is_recording_id
 from protocol.limits import VERIFY_CHUNKS_MAX
 from protocol.states import FindingKind
-from server.storage.ledger import LocatedChunk, StoredChunk, check_key_count, check_page_limit
+from server.storage.ledger import LocatedChunk, LookedUp, StoredChunk, check_key_count, check_page_limit
 from server.storage.postgres_arrays import int4_column, int8_column, uuid_column
 from server.storage.postgres_connection import PostgresConnections, Transaction
-from server.storage.postgres_rows import CHUNK_COLUMNS, OBJECT_COLUMNS, read_chunk_row, read_located_row
+from server.storage.postgres_rows import CHUNK_COLUMNS, CHUNK_WIDTH, OBJECT_COLUMNS, read_chunk_row, read_located_row
 
 _SELECT_LOCATED: Final = f"""
     select {CHUNK_COLUMNS}, {OBJECT_COLUMNS} from chunks join objects using (object_id)
@@ -19,6 +20,14 @@ _SELECT_LOCATED: Final = f"""
 _SELECT_ROWS: Final = f"""
     select {CHUNK_COLUMNS} from unnest(%s::uuid[], %s::int4[]) as k (recording_id, chunk_index)
     join chunks using (recording_id, chunk_index)
+"""  # noqa: S608 - constants only
+# The same rows, and one of nulls for each recording that takes no chunks.
+_LOOK_UP: Final = f"""
+    {_SELECT_ROWS} union all
+    select r.recording_id, {", ".join(["null"] * (CHUNK_WIDTH - 1))} from unnest(%s::uuid[]) as r (recording_id)
+    where not exists (
+        select from recordings where recordings.recording_id = r.recording_id and recordings.state <> 'deleted'
+    )
 """  # noqa: S608 - constants only
 _LIST: Final = f"""
     select {CHUNK_COLUMNS} from chunks where recording_id = %s and chunk_index > %s order by chunk_index limit %s
@@ -92,6 +101,25 @@ async def find_rows(
     columns = (uuid_column([key[0] for key in keys]), int4_column([key[1] for key in keys]))
     rows = map(read_chunk_row, await connections.fetch(_SELECT_ROWS, columns))
     return {(row.recording_id, row.chunk_index): row for row in rows}
+
+
+async def look_up(connections: PostgresConnections | Transaction, keys: Sequence[tuple[UUID, int]]) -> LookedUp:
+    """See `Ledger.look_up`; within a transaction or as one of its own."""
+    check_key_count(len(keys))
+    recordings = {key[0] for key in keys if is_recording_id(key[0])}
+    columns = (
+        uuid_column([key[0] for key in keys]),
+        int4_column([key[1] for key in keys]),
+        uuid_column(list(recordings)),
+    )
+    rows: dict[tuple[UUID, int], StoredChunk] = {}
+    absent: set[UUID] = set()
+    for row in await connections.fetch(_LOOK_UP, columns):
+        if row[1] is None:
+            absent.add(row[0])
+        else:
+            rows[row[0], row[1]] = read_chunk_row(row)
+    return LookedUp(rows, frozenset(absent))
 
 
 async def list_chunks(

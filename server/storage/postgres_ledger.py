@@ -24,6 +24,7 @@ from server.storage.ledger import (
     DisputedCopy,
     Installation,
     LocatedChunk,
+    LookedUp,
     ManifestComparison,
     NewChunk,
     NewObject,
@@ -123,6 +124,9 @@ class PostgresLedger:
         finally:
             self._waiting_for_objects -= 1
 
+    async def look_up(self, keys: Sequence[tuple[UUID, int]]) -> LookedUp:
+        return await postgres_chunks.look_up(self._connections, keys)
+
     async def find_rows(self, keys: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], StoredChunk]:
         return await postgres_chunks.find_rows(self._connections, keys)
 
@@ -167,7 +171,7 @@ async def _rehearse_flush(transaction: Transaction) -> None:
     object_id = new_uuid7()
     chunk_id = f"rehearsal-{object_id}"
     chunk = NewChunk(loose_recording_id(chunk_id), 0, 0, object_id, 0, 1, bytes(32), chunk_id)
-    await postgres_chunks.find_rows(transaction, [(chunk.recording_id, chunk.chunk_index)])
+    await postgres_chunks.look_up(transaction, [(chunk.recording_id, chunk.chunk_index)])
     etag: Future[str] = asyncio.get_running_loop().create_future()
     etag.set_result("")
     await postgres_acknowledge.acknowledge_coming_in(transaction, NewObject(object_id, chunk_id, 1, ""), etag, [chunk])

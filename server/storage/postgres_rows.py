@@ -10,12 +10,12 @@ CHUNK_COLUMNS: Final = (
     " chunks.object_offset, chunks.size, chunks.sha256, chunks.acknowledged_at, chunks.chunk_id"
 )
 OBJECT_COLUMNS: Final = "objects.object_id, objects.key, objects.size, objects.etag, objects.state, objects.verified_at"
-_CHUNK_WIDTH: Final = 10
+CHUNK_WIDTH: Final = 10
 
 
 def read_chunk_row(row: tuple[Any, ...]) -> StoredChunk:
     """A row that begins with CHUNK_COLUMNS."""
-    recording_id, index, run, state, object_id, offset, size, sha256, acknowledged_at, chunk_id = row[:_CHUNK_WIDTH]
+    recording_id, index, run, state, object_id, offset, size, sha256, acknowledged_at, chunk_id = row[:CHUNK_WIDTH]
     return StoredChunk(
         recording_id, index, run, ChunkState(state), object_id, offset, size, bytes(sha256), acknowledged_at, chunk_id
     )
@@ -23,7 +23,7 @@ def read_chunk_row(row: tuple[Any, ...]) -> StoredChunk:
 
 def read_located_row(row: tuple[Any, ...]) -> LocatedChunk:
     """A row of CHUNK_COLUMNS followed by OBJECT_COLUMNS."""
-    object_id, key, size, etag, state, verified_at = row[_CHUNK_WIDTH:]
+    object_id, key, size, etag, state, verified_at = row[CHUNK_WIDTH:]
     stored = StoredObject(object_id, key, size, etag, ObjectState(state), verified_at)
     return LocatedChunk(read_chunk_row(row), stored)
 

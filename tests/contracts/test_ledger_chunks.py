@@ -15,6 +15,7 @@ from server.storage.ledger import (
     FIND_ROWS_MAX,
     Acknowledged,
     Ledger,
+    LookedUp,
     NewChunk,
     NewObject,
     Outcome,
@@ -194,8 +195,28 @@ async def test_rows_of_many_recordings_are_found_at_once(ledger: Ledger) -> None
 
 
 async def test_more_rows_than_one_flush_needs_are_refused(ledger: Ledger) -> None:
+    keys = [(recording_id_of(1), index) for index in range(FIND_ROWS_MAX + 1)]
     with pytest.raises(ValueError, match="at most"):
-        await ledger.find_rows([(recording_id_of(1), index) for index in range(FIND_ROWS_MAX + 1)])
+        await ledger.find_rows(keys)
+    with pytest.raises(ValueError, match="at most"):
+        await ledger.look_up(keys)
+
+
+async def test_a_look_up_finds_the_rows_and_the_recordings_that_take_nothing(ledger: Ledger) -> None:
+    stored = object_of(1)
+    for number in (1, 2, 3):
+        await register(ledger, number)
+    chunks = [chunk_of(0, stored, recording=1), chunk_of(7, stored, recording=2), loose_chunk_of("loose", stored)]
+    outcomes = [accepted(outcome).chunk for outcome in await ledger.acknowledge([stored], chunks)]
+    await ledger.delete_recording(recording_id_of(3), b"tombstone")
+    fresh = [(recording_id_of(1), 1), (recording_id_of(3), 0), (recording_id_of(9), 0), (recording_id_of(9), 1)]
+    fresh.append((loose_chunk_of("another", stored).recording_id, 0))
+
+    found = await ledger.look_up([*((row.recording_id, row.chunk_index) for row in outcomes), *fresh])
+
+    assert found.rows == {(row.recording_id, row.chunk_index): row for row in outcomes}
+    assert found.absent == {recording_id_of(3), recording_id_of(9)}
+    assert await ledger.look_up([]) == LookedUp({}, frozenset())
 
 
 async def test_a_chunk_of_an_unknown_recording_is_refused(ledger: Ledger) -> None:

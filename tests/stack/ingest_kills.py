@@ -24,8 +24,8 @@ from tests.stack.outcomes import Outcome, count_words, describe_repairs
 from tests.stack.standing_still import StandingStill, go_on
 
 STEPS: Final = {
-    "admitted, nothing looked up": Halt("find_rows", BEFORE),
-    "looked up": Halt("find_rows", AFTER),
+    "admitted, nothing looked up": Halt("look_up", BEFORE),
+    "looked up": Halt("look_up", AFTER),
     "before the PUT": Halt("put", BEFORE, within="flush"),
     "PUT done": Halt("put", AFTER, within="flush"),
     "rows inserted, before COMMIT": Halt("commit", BEFORE, within="acknowledge_coming"),

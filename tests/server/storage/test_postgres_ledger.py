@@ -93,7 +93,7 @@ async def test_a_ledger_without_its_schema_says_so(empty_database_url: str) -> N
 async def _flush(ledger: PostgresLedger, number: int, count: int) -> None:
     stored = object_of(number)
     chunks = [loose_chunk_of(f"{number}-{n}", stored) for n in range(count)]
-    assert not await ledger.find_rows([(chunk.recording_id, chunk.chunk_index) for chunk in chunks])
+    assert not (await ledger.look_up([(chunk.recording_id, chunk.chunk_index) for chunk in chunks])).rows
     assert all(isinstance(outcome, Acknowledged) for outcome in await ledger.acknowledge([stored], chunks))
 
 
