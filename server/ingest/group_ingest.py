@@ -76,7 +76,8 @@ class _Lane:
     earliest_s: float = 0.0  # loop time before which no further flush begins, unless `awaited` have come or it is full
     awaited: float = 0  # how many are still to come until as many have as were just answered; endless while it is held
     sweep: asyncio.TimerHandle | None = None  # set while chunks wait and no slot is free
-    wake: asyncio.TimerHandle | None = None  # set while chunks wait for `earliest_s` alone
+    wake: asyncio.Handle | None = None  # set while chunks wait for `earliest_s` alone
+    wake_s: float = 0.0  # when it comes: uvloop's handle of what is due at once does not say
 
     @property
     def has_slot(self) -> bool:
@@ -195,10 +196,10 @@ class GroupIngest:
 
     def _wake_at(self, loop_s: float, lane: _Lane) -> None:
         if lane.wake is not None:
-            if lane.wake.when() <= loop_s:
+            if lane.wake_s <= loop_s:
                 return
             lane.wake.cancel()
-        lane.wake = asyncio.get_running_loop().call_at(loop_s, self._wake, lane)
+        lane.wake, lane.wake_s = asyncio.get_running_loop().call_at(loop_s, self._wake, lane), loop_s
 
     def _wake(self, lane: _Lane) -> None:
         lane.wake = None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
+import uvloop
 
 from protocol.errors import ErrorCode
 from protocol.ids import loose_recording_id
@@ -314,3 +315,31 @@ async def test_a_batch_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> N
     await asyncio.gather(*(bench.send(f"c{n}") for n in range(6)))
 
     assert [len(read_pack_index(await bench.store.get(key))) for key in await bench.packs()] == [2, 2, 2]
+
+
+def test_crowds_that_come_and_go_upset_no_timer_of_the_servers_own_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given the loop that the server runs on, whose timers are of another kind than asyncio's where they are due at once
+    complaints: list[dict[str, object]] = []
+
+    async def send_from_a_crowd() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        bench = Bench()
+        put = bench.store.put
+
+        async def put_in_a_while(key: str, body: bytes) -> str:
+            await asyncio.sleep(0.003)
+            return await put(key, body)
+
+        monkeypatch.setattr(bench.store, "put", put_in_a_while)
+
+        async def sender(name: int) -> None:
+            for turn in range(40):
+                await bench.send(f"{name}-{turn}")
+                await asyncio.sleep(name % 7 / 1_000)
+
+        await asyncio.gather(*(sender(name) for name in range(40)))
+        assert bench.waiting.chunk_count == 0
+
+    uvloop.run(send_from_a_crowd())
+
+    assert complaints == []
