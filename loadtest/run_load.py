@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,17 +37,18 @@ class Outcome:
     duration: str
     measured: Measured
     verdict: Verdict
+    errors: list[str]
     cpu_s: dict[str, float]
     command: str
 
     @property
     def failures(self) -> list[str]:
         """What keeps this run from counting as held."""
-        return list_failures(self.measured, self.verdict)
+        return list_failures(self.measured, self.verdict, self.errors)
 
 
-def list_failures(measured: Measured, verdict: Verdict) -> list[str]:
-    """What keeps a run from counting as held, in words."""
+def list_failures(measured: Measured, verdict: Verdict, errors: Sequence[str]) -> list[str]:
+    """What keeps a run from counting as held, in words; `errors` are those in the server's log."""
     found = []
     if measured.dropped:
         found.append(f"k6 dropped {measured.dropped:,} arrivals: the rate was not held")
@@ -55,6 +57,8 @@ def list_failures(measured: Measured, verdict: Verdict) -> list[str]:
         found.append(f"{len(others):,} answers were not 200: {', '.join(map(str, kinds))} (0: no answer)")
     if not verdict.is_clean:
         found.append("not every byte is accounted for")
+    if errors:
+        found.append(f"the server logged {len(errors):,} errors, the first of them: {errors[0].splitlines()[0]}")
     return found
 
 
@@ -98,7 +102,8 @@ def _run(served: Served, profile: Path, rate: str, duration: str) -> Outcome:
     verdict = audit_bytes(served, measured.run)
     cpu_s = {name: spent - cpu_before.get(name, 0.0) for name, spent in cpu_after.items()}
     command = f"make load RATE={rate} DURATION={duration}"
-    return Outcome(profile.name, rate, duration, measured, verdict, {**cpu_s, "k6": measured.cpu_s}, command)
+    spent = {**cpu_s, "k6": measured.cpu_s}
+    return Outcome(profile.name, rate, duration, measured, verdict, served.list_errors(), spent, command)
 
 
 def audit_bytes(served: Served, run: Run) -> Verdict:
@@ -125,6 +130,7 @@ def format_result(outcome: Outcome) -> str:
         "ledger rows": f"{verdict.ledger_rows:,}",
         "chunks in the bucket": f"{verdict.chunks_in_bucket:,}",
         "bytes equal": f"{verdict.bytes_equal:,}",
+        "errors in the server's log": f"{len(outcome.errors):,}",
     }
     sent = max(1, measured.run.sent)
     for component, spent in sorted(outcome.cpu_s.items()):

@@ -1,5 +1,6 @@
 """One fresh `holdfast serve` with embedded services for a measurement, and where its stores are."""
 
+import json
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from typing import Final
 
 from loadtest.k6_run import LoadError
 
+LOG_NAME: Final = "server.log"
 _READY_S_MAX: Final = 120
 _STOP_S_MAX: Final = 60
 _POLL_S: Final = 0.2
@@ -32,6 +34,23 @@ class Served:
     port: int
     url: str
     folder: Path
+
+    def list_errors(self) -> list[str]:
+        """What its log calls an error or worse, so far: under a load that it holds there is none."""
+        return list_errors((self.folder / LOG_NAME).read_text(errors="replace"))
+
+
+def list_errors(log: str) -> list[str]:
+    """The messages of the log's lines at level `error` and `critical`; other programs' lines are none."""
+    errors = []
+    for line in log.splitlines():
+        try:
+            told = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(told, dict) and told.get("level") in ("error", "critical"):
+            errors.append(str(told.get("message")))
+    return errors
 
 
 def refuse_taken_port(port: int) -> None:
@@ -59,7 +78,7 @@ def serve(folder: Path, port: int, settings: Mapping[str, str] = MappingProxyTyp
     own = {"HOLDFAST_DATA_DIR": str(folder / "data"), "HOLDFAST_PORT": str(port), "HOLDFAST_HOST": "localhost"}
     foreign = ("HOLDFAST_DATABASE_URL", "HOLDFAST_S3_ENDPOINT", "HOLDFAST_S3_ACCESS_KEY", "HOLDFAST_S3_SECRET_KEY")
     environment = {name: value for name, value in os.environ.items() if name not in foreign} | own | dict(settings)
-    log = folder / "server.log"
+    log = folder / LOG_NAME
     with log.open("wb") as output:
         process = subprocess.Popen([holdfast, "serve"], env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:

@@ -54,13 +54,14 @@ class Soak:
     minutes: list[Minute]
     measured: Measured
     verdict: Verdict
+    errors: list[str]
     resident: list[Resident]
     cpu_s: dict[str, float]
 
     @property
     def failures(self) -> list[str]:
         """What keeps this run from counting as held."""
-        return list_failures(self.measured, self.verdict)
+        return list_failures(self.measured, self.verdict, self.errors)
 
 
 def slope_mb_per_min(samples: list[Resident], component: str, from_s: float = _WARM_UP_S) -> float:
@@ -88,7 +89,7 @@ def run_soak(served: Served, rate: int, minutes: int) -> Soak:
     latency = read_minutes(served.folder / "k6-summary.json", minutes)
     print("soak: auditing every byte in bucket and ledger ...", flush=True)
     verdict = audit_bytes(served, measured.run)
-    return Soak(rate, latency, measured, verdict, resident, spent | {"k6": measured.cpu_s})
+    return Soak(rate, latency, measured, verdict, served.list_errors(), resident, spent | {"k6": measured.cpu_s})
 
 
 def format_result(soak: Soak) -> str:

@@ -78,6 +78,8 @@ class ServerProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+        if error is None:
+            self.check_log()
 
     # -- where it is
 
@@ -238,6 +240,11 @@ class ServerProcess:
         """SIGKILL it and start it again on the same data and port."""
         self.kill()
         self.start(*arguments)
+
+    def check_log(self) -> None:
+        """Whatever became of it, no callback and no task of its event loops may have ended by an error of ours."""
+        found = [line for line in self.log.splitlines() if '"logger":"asyncio"' in line and '"level":"error"' in line]
+        assert not found, f"{len(found)} errors in the event loop, the first of them: {found[0][:2000]}"
 
     def close_log(self) -> None:
         """Close this process's end of the log file."""
