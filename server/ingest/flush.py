@@ -22,7 +22,13 @@ from server.ingest.checked_chunk import CheckedChunk
 from server.ingest.objects import BuiltObject, build_object
 from server.ingest.voids import store_overruled, store_void
 from server.refusal import Refusal
-from server.refusals import absent_recording, chunk_differs, chunk_disputed, recording_complete
+from server.refusals import (
+    chunk_differs,
+    chunk_disputed,
+    recording_complete,
+    recording_deleted,
+    recording_unknown,
+)
 from server.storage.blob_store import BlobStore, BlobStoreError, BlobStoreUnavailableError
 from server.storage.keys import new_uuid7
 from server.storage.ledger import Acknowledged, Ledger, NewChunk, NewObject, Outcome, Refused, StoredChunk
@@ -67,11 +73,12 @@ class Flusher:
 
     async def _look_up(self, chunks: Sequence[CheckedChunk]) -> dict[tuple[UUID, int], Answer]:
         """What the ledger knows already. It keeps bytes out of the bucket; the COMMIT decides all the same."""
-        rows, absent = await self._ledger.look_up([checked.chunk.key for checked in chunks])
+        rows, unknown, deleted = await self._ledger.look_up([checked.chunk.key for checked in chunks])
         answers: dict[tuple[UUID, int], Answer] = {}
-        if not rows and not absent:
+        if not rows and not unknown and not deleted:
             return answers
-        refusals = {each: absent_recording(each, await self._ledger.find_recording(each)) for each in sorted(absent)}
+        refusals = {each: recording_unknown(each) for each in unknown}
+        refusals |= {each: recording_deleted(each) for each in deleted}
         for checked in chunks:
             key = checked.chunk.key
             answer = refusals.get(key[0]) if (row := rows.get(key)) is None else _judge(row, checked)
@@ -148,17 +155,20 @@ class Flusher:
             elif failure is not None and outcome.code in _VOIDED:
                 answers.append(failure)
             else:
-                answers.append(await self._explain(outcome, row))
+                answers.append(_explain(outcome, row))
         return answers
 
-    async def _explain(self, refused: Refused, row: NewChunk) -> Refusal:
-        if refused.code is ErrorCode.CHUNK_DIFFERS and refused.existing is not None:
-            return chunk_differs(refused.existing)
-        if refused.code is ErrorCode.CHUNK_DISPUTED:
-            return chunk_disputed(row.recording_id, row.chunk_index)
-        if refused.code is ErrorCode.RECORDING_COMPLETE:
-            return recording_complete(row.recording_id, row.chunk_index)
-        return absent_recording(row.recording_id, await self._ledger.find_recording(row.recording_id))
+
+def _explain(refused: Refused, row: NewChunk) -> Refusal:
+    if refused.code is ErrorCode.CHUNK_DIFFERS and refused.existing is not None:
+        return chunk_differs(refused.existing)
+    if refused.code is ErrorCode.CHUNK_DISPUTED:
+        return chunk_disputed(row.recording_id, row.chunk_index)
+    if refused.code is ErrorCode.RECORDING_COMPLETE:
+        return recording_complete(row.recording_id, row.chunk_index)
+    if refused.code is ErrorCode.RECORDING_DELETED:
+        return recording_deleted(row.recording_id)
+    return recording_unknown(row.recording_id)
 
 
 def _judge(row: StoredChunk, checked: CheckedChunk) -> Answer | None:

@@ -101,13 +101,14 @@ class StoredChunk(Struct, frozen=True, gc=False):
 
 
 class LookedUp(NamedTuple):
-    """What the ledger knows of some chunks: the rows that exist, and the recordings that are unknown or deleted.
+    """What the ledger knows of some chunks: the rows that exist, and the recordings that take none.
 
     Loose chunks need no recording, so their ids are never among those.
     """
 
     rows: dict[tuple[UUID, int], StoredChunk]
-    absent: frozenset[UUID]
+    unknown: frozenset[UUID]
+    deleted: frozenset[UUID]
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,9 +147,10 @@ class MemoryLedger:
         return await self.acknowledge([msgspec.structs.replace(coming, etag=await etag)], chunks)
 
     async def look_up(self, keys: Sequence[tuple[UUID, int]]) -> LookedUp:
-        recordings = {key[0] for key in keys if is_recording_id(key[0])}
-        absent = (each for each in recordings if (row := self.recordings.get(each)) is None or row.document is None)
-        return LookedUp(await self.find_rows(keys), frozenset(absent))
+        sought = {key[0] for key in keys if is_recording_id(key[0])}
+        known = {each: row for each in sought if (row := self.recordings.get(each)) is not None}
+        deleted = {each for each, row in known.items() if row.state is RecordingState.DELETED}
+        return LookedUp(await self.find_rows(keys), frozenset(sought - known.keys()), frozenset(deleted))
 
     async def find_rows(self, keys: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], StoredChunk]:
         check_key_count(len(keys))

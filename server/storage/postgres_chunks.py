@@ -21,13 +21,12 @@ _SELECT_ROWS: Final = f"""
     select {CHUNK_COLUMNS} from unnest(%s::uuid[], %s::int4[]) as k (recording_id, chunk_index)
     join chunks using (recording_id, chunk_index)
 """  # noqa: S608 - constants only
-# The same rows, and one of nulls for each recording that takes no chunks.
+# The same rows, and one for each recording that takes no chunks: its state, null where it is unknown, and nulls.
 _LOOK_UP: Final = f"""
     {_SELECT_ROWS} union all
-    select r.recording_id, {", ".join(["null"] * (CHUNK_WIDTH - 1))} from unnest(%s::uuid[]) as r (recording_id)
-    where not exists (
-        select from recordings where recordings.recording_id = r.recording_id and recordings.state <> 'deleted'
-    )
+    select r.recording_id, null, null, recordings.state{", null" * (CHUNK_WIDTH - 4)}
+    from unnest(%s::uuid[]) as r (recording_id) left join recordings using (recording_id)
+    where recordings.state is null or recordings.state = 'deleted'
 """  # noqa: S608 - constants only
 _LIST: Final = f"""
     select {CHUNK_COLUMNS} from chunks where recording_id = %s and chunk_index > %s order by chunk_index limit %s
@@ -113,13 +112,14 @@ async def look_up(connections: PostgresConnections | Transaction, keys: Sequence
         uuid_column(list(recordings)),
     )
     rows: dict[tuple[UUID, int], StoredChunk] = {}
-    absent: set[UUID] = set()
+    unknown: set[UUID] = set()
+    deleted: set[UUID] = set()
     for row in await connections.fetch(_LOOK_UP, columns):
-        if row[1] is None:
-            absent.add(row[0])
-        else:
+        if row[1] is not None:
             rows[row[0], row[1]] = read_chunk_row(row)
-    return LookedUp(rows, frozenset(absent))
+        else:
+            (unknown if row[3] is None else deleted).add(row[0])
+    return LookedUp(rows, frozenset(unknown), frozenset(deleted))
 
 
 async def list_chunks(

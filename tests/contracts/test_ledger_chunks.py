@@ -215,8 +215,8 @@ async def test_a_look_up_finds_the_rows_and_the_recordings_that_take_nothing(led
     found = await ledger.look_up([*((row.recording_id, row.chunk_index) for row in outcomes), *fresh])
 
     assert found.rows == {(row.recording_id, row.chunk_index): row for row in outcomes}
-    assert found.absent == {recording_id_of(3), recording_id_of(9)}
-    assert await ledger.look_up([]) == LookedUp({}, frozenset())
+    assert (set(found.unknown), set(found.deleted)) == ({recording_id_of(9)}, {recording_id_of(3)})
+    assert await ledger.look_up([]) == LookedUp({}, frozenset(), frozenset())
 
 
 async def test_a_chunk_of_an_unknown_recording_is_refused(ledger: Ledger) -> None:
