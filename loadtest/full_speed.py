@@ -50,11 +50,13 @@ class Speed:
 
 @contextmanager
 def fresh_server(port: int, settings: Mapping[str, str]) -> Iterator[Served]:
-    """A server with nothing stored, on a disk; its folder goes at the end."""
+    """A server with nothing stored, on a disk; its folder goes at the end. Prints where its log tells of errors."""
     (ROOT / ".build").mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / ".build"))
     with serve(folder, port, settings) as served:
         yield served
+        if errors := served.list_errors():
+            print(f"bench: the server logged {len(errors):,} errors, the first of them: {errors[0]}", flush=True)
     shutil.rmtree(folder)
 
 
