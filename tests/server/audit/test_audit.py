@@ -12,6 +12,7 @@ from server.audit.tally import Tally
 from server.recordings.erasure import Eraser
 from server.refusal import Refusal
 from server.storage.keys import VoidKey
+from server.storage.ledger import LedgerUnavailableError
 from tests.server.audit.scene import Scene, repairs
 from tests.server.recordings.held import ask, body_of
 
@@ -251,6 +252,28 @@ async def test_of_two_orphans_that_contradict_each_other_neither_loses(scene: Sc
     assert await scene.states(1) == [ChunkState.STORED]
     assert (await scene.locate(0)).chunk.size == len(body_of(0))
     assert len(await scene.keys("voids/")) == 1
+
+
+async def test_a_dispute_of_which_nobody_was_told_is_told_by_the_next_audit(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.register()
+    await scene.put_own_orphan(0, b"another content")
+    await scene.audit()
+    await scene.put_own_orphan(0)
+
+    async def fail(*_: object) -> bool:
+        raise LedgerUnavailableError("away")
+
+    with monkeypatch.context() as broken, pytest.raises(LedgerUnavailableError):
+        broken.setattr(type(scene.audit_ledger), "note_finding", fail)
+        await scene.audit()
+    assert await scene.states(1) == [ChunkState.DISPUTED]
+    assert await scene.findings(FindingKind.DISPUTED) == []
+
+    await scene.audit()
+
+    assert [finding.recording_id for finding in await scene.findings(FindingKind.DISPUTED)] == [scene.recording_id]
 
 
 async def test_an_orphan_with_the_same_content_as_a_row_becomes_waste(scene: Scene) -> None:
