@@ -5,6 +5,7 @@ The order of precedence is fixed: deleted, unknown, disputed, differs, complete 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
@@ -65,6 +66,22 @@ def _judge_repeat(chunk: NewChunk, existing: StoredChunk, copies: Sequence[NewCh
         return None
     # The same call a second time (its first answer was lost) finds its own object.
     return Acknowledged(existing, is_new=points_to(existing, chunk))
+
+
+def row_of(chunk: NewChunk, acknowledged_at: datetime) -> StoredChunk:
+    """The row that a chunk gets."""
+    return StoredChunk(
+        chunk.recording_id,
+        chunk.chunk_index,
+        chunk.run,
+        ChunkState.STORED,
+        chunk.object_id,
+        chunk.offset,
+        chunk.size,
+        chunk.sha256,
+        acknowledged_at,
+        chunk.chunk_id,
+    )
 
 
 def points_to(row: StoredChunk, chunk: NewChunk) -> bool:

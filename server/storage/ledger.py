@@ -80,6 +80,11 @@ class NewChunk(Struct, frozen=True, gc=False):
     sha256: bytes
     chunk_id: str | None = None
 
+    @property
+    def key(self) -> tuple[UUID, int]:
+        """What has one content for ever (I3), and one row."""
+        return (self.recording_id, self.chunk_index)
+
 
 class StoredChunk(Struct, frozen=True, gc=False):
     """A chunk's row."""
@@ -94,6 +99,11 @@ class StoredChunk(Struct, frozen=True, gc=False):
     sha256: bytes
     acknowledged_at: datetime
     chunk_id: str | None = None
+
+    @property
+    def key(self) -> tuple[UUID, int]:
+        """Its primary key."""
+        return (self.recording_id, self.chunk_index)
 
     def has_content_of(self, run: int, size: int, sha256: bytes) -> bool:
         """Whether run and bytes are the same (I3)."""

@@ -54,7 +54,7 @@ class MemoryAuditLedger(MemoryPasses):
         if standing is not None and standing.stored.state is not ObjectState.STORED:
             return None
         if chunks:
-            fresh = {(chunk.recording_id, chunk.chunk_index) for chunk in chunks}
+            fresh = {chunk.key for chunk in chunks}
             fresh -= {key for key in fresh if self.ledger.chunks.find(key) is not None}
             outcomes = await self.ledger.acknowledge([new], chunks)
             self.ledger.chunks.adopted |= {key for key in fresh if self.ledger.chunks.find(key) is not None}
@@ -69,12 +69,11 @@ class MemoryAuditLedger(MemoryPasses):
         return [chunk for chunk in chunks if is_kept(self._place_beside(chunk))]
 
     def _place_beside(self, chunk: NewChunk) -> Placement | None:
-        key = (chunk.recording_id, chunk.chunk_index)
-        row, recording = self.ledger.chunks.find(key), self.ledger.recordings.get(chunk.recording_id)
+        row, recording = self.ledger.chunks.find(chunk.key), self.ledger.recordings.get(chunk.recording_id)
         if row is None:
             return None
         is_certified = recording is not None and recording.certificate is not None
-        is_acknowledged = is_certified or key not in self.ledger.chunks.adopted
+        is_acknowledged = is_certified or chunk.key not in self.ledger.chunks.adopted
         return self.ledger.place_beside(chunk, row, is_acknowledged=is_acknowledged)
 
     def _add_waste(self, new: NewObject) -> None:

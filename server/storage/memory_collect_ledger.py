@@ -12,7 +12,7 @@ from server.storage.collect_ledger import Move
 from server.storage.keys import PACKS_PREFIX
 from server.storage.ledger import LIST_ROWS_MAX, NewObject, StoredObject, check_page_limit
 from server.storage.memory_ledger import MemoryLedger
-from server.storage.memory_rows import ObjectRow, key_of
+from server.storage.memory_rows import ObjectRow
 
 
 class MemoryCollectLedger:
@@ -54,7 +54,7 @@ class MemoryCollectLedger:
         self._insert(new, ObjectState.STORED)
         moved = 0
         for move in moves:
-            current = self._ledger.chunks.find(key_of(move.chunk))
+            current = self._ledger.chunks.find(move.chunk.key)
             if current is None or current.state is not ChunkState.STORED:
                 continue
             if (current.object_id, current.offset) == (move.chunk.object_id, move.chunk.offset):

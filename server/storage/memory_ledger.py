@@ -15,7 +15,7 @@ from protocol.ids import is_recording_id
 from protocol.limits import VERIFY_CHUNKS_MAX
 from protocol.states import ChunkState, FindingKind, ObjectState, RecordingState
 from protocol.wire import IndexGap, ManifestEntry
-from server.storage.acknowledge_rules import Standing, judge_chunk, points_to, read_contents
+from server.storage.acknowledge_rules import Standing, judge_chunk, points_to, read_contents, row_of
 from server.storage.ledger import (
     EVERY_RECORDING,
     Acknowledged,
@@ -35,7 +35,7 @@ from server.storage.ledger import (
     check_key_count,
     check_page_limit,
 )
-from server.storage.memory_rows import ChunkKey, ChunkTable, FindingRow, ObjectRow, RecordingRow, key_of, row_of
+from server.storage.memory_rows import ChunkKey, ChunkTable, FindingRow, ObjectRow, RecordingRow
 from server.storage.rebuild_rules import Placement, content_of, copy_of, place_found
 
 
@@ -213,7 +213,7 @@ class MemoryLedger:
             FindingRow(
                 kind,
                 held.stored.key,
-                tuple(map(key_of, changed)),
+                tuple(row.key for row in changed),
                 self.now(),
                 object_id=object_id,
                 recording_id=recordings.pop() if len(recordings) == 1 else None,
@@ -276,17 +276,16 @@ class MemoryLedger:
 
     def place_beside(self, chunk: NewChunk, row: StoredChunk, *, is_acknowledged: bool) -> Placement:
         """What becomes of a chunk found in the bucket that has this row already, by `place_found`."""
-        key = key_of(row)
-        contents = self.disputed.get(key, [])
+        contents = self.disputed.get(row.key, [])
         placement = place_found(chunk, row, contents, is_acknowledged=is_acknowledged)
         if placement is Placement.REPOINT:
             self.chunks.write(row_of(chunk, row.acknowledged_at))
         elif placement is Placement.DISPUTE:
             self.chunks.write(msgspec.structs.replace(row, state=ChunkState.DISPUTED))
-            self.disputed[key] = [copy_of(row), chunk]
+            self.disputed[row.key] = [copy_of(row), chunk]
         elif placement is Placement.ADD_COPY:
             others = [copy for copy in contents if content_of(copy) != content_of(chunk)]
-            self.disputed[key] = [*others, chunk]
+            self.disputed[row.key] = [*others, chunk]
             if content_of(copy_of(row)) == content_of(chunk):
                 self.chunks.write(msgspec.structs.replace(row, object_id=chunk.object_id, offset=chunk.offset))
         return placement
@@ -307,7 +306,7 @@ class MemoryLedger:
         return outcome
 
     def _still_stands(self, row: StoredChunk, object_id: UUID) -> bool:
-        current = self.chunks.find(key_of(row))
+        current = self.chunks.find(row.key)
         return (
             current is not None
             and current.state is ChunkState.STORED

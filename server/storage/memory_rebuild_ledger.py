@@ -5,9 +5,10 @@ from datetime import datetime
 from uuid import UUID
 
 from protocol.states import ChunkState, ObjectState, RecordingState
+from server.storage.acknowledge_rules import row_of
 from server.storage.ledger import NewChunk, StoredChunk, StoredObject, check_page_limit
 from server.storage.memory_ledger import MemoryLedger
-from server.storage.memory_rows import ObjectRow, row_of
+from server.storage.memory_rows import ObjectRow
 from server.storage.rebuild_ledger import FoundObject
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from protocol.states import ChunkState, FindingKind, RecordingState
-from server.storage.ledger import NewChunk, RecordingFilter, StoredChunk, StoredObject
+from protocol.states import FindingKind, RecordingState
+from server.storage.ledger import RecordingFilter, StoredChunk, StoredObject
 from server.storage.media_ledger import StoredMedia
 
 ChunkKey = tuple[UUID, int]
@@ -71,27 +71,6 @@ class FindingRow:
     resolved_at: datetime | None = None
 
 
-def key_of(row: StoredChunk) -> ChunkKey:
-    """The row's primary key."""
-    return (row.recording_id, row.chunk_index)
-
-
-def row_of(chunk: NewChunk, acknowledged_at: datetime) -> StoredChunk:
-    """The stored row of a chunk."""
-    return StoredChunk(
-        chunk.recording_id,
-        chunk.chunk_index,
-        chunk.run,
-        ChunkState.STORED,
-        chunk.object_id,
-        chunk.offset,
-        chunk.size,
-        chunk.sha256,
-        acknowledged_at,
-        chunk.chunk_id,
-    )
-
-
 @dataclass(slots=True)
 class ChunkTable:
     """The chunks' rows by key, by recording and by object."""
@@ -108,11 +87,11 @@ class ChunkTable:
 
     def write(self, row: StoredChunk) -> None:
         """Insert the row or replace the one under its key."""
-        replaced = self.find(key_of(row))
+        replaced = self.find(row.key)
         if replaced is not None:
-            self._keys_by_object[replaced.object_id].discard(key_of(row))
+            self._keys_by_object[replaced.object_id].discard(row.key)
         self._by_recording.setdefault(row.recording_id, {})[row.chunk_index] = row
-        self._keys_by_object[row.object_id].add(key_of(row))
+        self._keys_by_object[row.object_id].add(row.key)
 
     def remove(self, key: ChunkKey) -> None:
         """Remove a row behind the ledger's back, as a test of damage does."""
@@ -124,8 +103,8 @@ class ChunkTable:
         """Remove all rows of the recording; the objects they pointed to."""
         rows = self._by_recording.pop(recording_id, {}).values()
         for row in rows:
-            self._keys_by_object[row.object_id].discard(key_of(row))
-            self.adopted.discard(key_of(row))
+            self._keys_by_object[row.object_id].discard(row.key)
+            self.adopted.discard(row.key)
         return {row.object_id for row in rows}
 
     def of_recording(self, recording_id: UUID) -> list[StoredChunk]:

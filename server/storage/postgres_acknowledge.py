@@ -27,7 +27,7 @@ from msgspec import structs
 
 from protocol.ids import is_recording_id
 from protocol.states import ChunkState, RecordingState
-from server.storage.acknowledge_rules import Standing, judge_chunk, points_to, read_contents
+from server.storage.acknowledge_rules import Standing, judge_chunk, points_to, read_contents, row_of
 from server.storage.ledger import (
     Acknowledged,
     LedgerUnavailableError,
@@ -36,7 +36,14 @@ from server.storage.ledger import (
     Outcome,
     StoredChunk,
 )
-from server.storage.postgres_arrays import int4_column, int8_column, sha256_column, text_column, uuid_column
+from server.storage.postgres_arrays import (
+    int4_column,
+    int8_column,
+    key_columns,
+    sha256_column,
+    text_column,
+    uuid_column,
+)
 from server.storage.postgres_connection import PostgresConnections, Transaction
 from server.storage.postgres_disputes import find_copies, settle_in
 from server.storage.postgres_rows import CHUNK_COLUMNS, read_chunk_row
@@ -253,12 +260,10 @@ async def _lock_standings(transaction: Transaction, left: Sequence[NewChunk]) ->
 
 
 async def _read_rows(transaction: Transaction, left: Sequence[NewChunk]) -> dict[_ChunkKey, StoredChunk]:
-    keys = (
-        uuid_column([chunk.recording_id for chunk in left]),
-        int4_column([chunk.chunk_index for chunk in left]),
-    )
-    rows = [read_chunk_row(row) for row in await transaction.fetch(_SELECT_ROWS, keys)]
-    return {(row.recording_id, row.chunk_index): row for row in rows}
+    rows = [
+        read_chunk_row(row) for row in await transaction.fetch(_SELECT_ROWS, key_columns([chunk.key for chunk in left]))
+    ]
+    return {row.key: row for row in rows}
 
 
 async def _mark_waste(transaction: Transaction, left: Sequence[NewChunk], outcomes: dict[_ChunkKey, Outcome]) -> None:
@@ -272,19 +277,7 @@ async def _mark_waste(transaction: Transaction, left: Sequence[NewChunk], outcom
 
 
 def _accept(chunk: NewChunk, acknowledged_at: datetime) -> Acknowledged:
-    row = StoredChunk(
-        chunk.recording_id,
-        chunk.chunk_index,
-        chunk.run,
-        ChunkState.STORED,
-        chunk.object_id,
-        chunk.offset,
-        chunk.size,
-        chunk.sha256,
-        acknowledged_at,
-        chunk.chunk_id,
-    )
-    return Acknowledged(row, is_new=True)
+    return Acknowledged(row_of(chunk, acknowledged_at), is_new=True)
 
 
 def columns_of(chunks: Sequence[NewChunk]) -> tuple[object, ...]:

@@ -36,6 +36,11 @@ def uuid_column(values: Sequence[UUID]) -> Column:
     return _fixed_column("uuid", 16, [value.bytes for value in values])
 
 
+def key_columns(keys: Sequence[tuple[UUID, int]]) -> tuple[Column, Column]:
+    """The chunks' keys as `uuid[]` and `int4[]`: recording_id and chunk_index, side by side."""
+    return uuid_column([key[0] for key in keys]), int4_column([key[1] for key in keys])
+
+
 def sha256_column(values: Sequence[bytes]) -> Column:
     """A `bytea[]` of 32-byte digests. Raises `ValueError` where one has another length."""
     if any(len(value) != 32 for value in values):

@@ -15,7 +15,7 @@ from server.storage.audit_ledger import (
 )
 from server.storage.ledger import NewChunk, NewObject, Outcome, StoredObject, check_page_limit
 from server.storage.postgres_acknowledge import acknowledge_in
-from server.storage.postgres_arrays import Column, int4_column, uuid_column
+from server.storage.postgres_arrays import key_columns, uuid_column
 from server.storage.postgres_chunks import SET_COMPLETE_AGAIN
 from server.storage.postgres_connection import PostgresConnections
 from server.storage.postgres_disputes import place_beside
@@ -146,7 +146,7 @@ async def adopt(connections: PostgresConnections, new: NewObject, chunks: Sequen
             return None
         if chunks:
             outcomes = await acknowledge_in(transaction, [new], chunks)
-            await transaction.fetch(_SET_ADOPTED, (*_key_columns(chunks), new.object_id))
+            await transaction.fetch(_SET_ADOPTED, (*key_columns([chunk.key for chunk in chunks]), new.object_id))
             return outcomes
         await transaction.fetch(_INSERT_WASTE, (new.object_id, new.key, new.size, new.etag))
     return []
@@ -160,11 +160,12 @@ async def dispute(connections: PostgresConnections, new: NewObject, chunks: Sequ
         await transaction.fetch(_INSERT_WASTE, (new.object_id, new.key, new.size, new.etag))
         if (await transaction.fetch(_LOCK_OBJECT, (new.object_id,)))[0][0] != ObjectState.STORED:
             return []
-        adopted = {(row[0], row[1]) for row in await transaction.fetch(_SELECT_ADOPTED, _key_columns(chunks))}
-        placements = await place_beside(
-            transaction, chunks, lambda row: (row.recording_id, row.chunk_index) not in adopted
-        )
-    return [chunk for chunk in chunks if is_kept(placements.get((chunk.recording_id, chunk.chunk_index)))]
+        adopted = {
+            (row[0], row[1])
+            for row in await transaction.fetch(_SELECT_ADOPTED, key_columns([chunk.key for chunk in chunks]))
+        }
+        placements = await place_beside(transaction, chunks, lambda row: row.key not in adopted)
+    return [chunk for chunk in chunks if is_kept(placements.get(chunk.key))]
 
 
 async def note_entries(connections: PostgresConnections, object_id: UUID, entry_count: int, open_count: int) -> None:
@@ -234,7 +235,3 @@ def _read_object(row: tuple[Any, ...]) -> AuditedObject:
     object_id, key, size, etag, state, verified_at, entry_count, waste_count, row_count, wanted_count = row
     stored = StoredObject(object_id, key, size, etag, ObjectState(state), verified_at)
     return AuditedObject(stored, entry_count, waste_count, row_count, wanted_count)
-
-
-def _key_columns(chunks: Sequence[NewChunk]) -> tuple[Column, Column]:
-    return uuid_column([chunk.recording_id for chunk in chunks]), int4_column([chunk.chunk_index for chunk in chunks])

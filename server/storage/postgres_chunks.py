@@ -8,7 +8,7 @@ from protocol.ids import is_recording_id
 from protocol.limits import VERIFY_CHUNKS_MAX
 from protocol.states import FindingKind
 from server.storage.ledger import LocatedChunk, LookedUp, StoredChunk, check_key_count, check_page_limit
-from server.storage.postgres_arrays import int4_column, int8_column, uuid_column
+from server.storage.postgres_arrays import int4_column, int8_column, key_columns, uuid_column
 from server.storage.postgres_connection import PostgresConnections, Transaction
 from server.storage.postgres_rows import CHUNK_COLUMNS, CHUNK_WIDTH, OBJECT_COLUMNS, read_chunk_row, read_located_row
 
@@ -97,20 +97,15 @@ async def find_rows(
 ) -> dict[tuple[UUID, int], StoredChunk]:
     """See `Ledger.find_rows`; within a transaction or as one of its own."""
     check_key_count(len(keys))
-    columns = (uuid_column([key[0] for key in keys]), int4_column([key[1] for key in keys]))
-    rows = map(read_chunk_row, await connections.fetch(_SELECT_ROWS, columns))
-    return {(row.recording_id, row.chunk_index): row for row in rows}
+    rows = map(read_chunk_row, await connections.fetch(_SELECT_ROWS, key_columns(keys)))
+    return {row.key: row for row in rows}
 
 
 async def look_up(connections: PostgresConnections | Transaction, keys: Sequence[tuple[UUID, int]]) -> LookedUp:
     """See `Ledger.look_up`; within a transaction or as one of its own."""
     check_key_count(len(keys))
     recordings = {key[0] for key in keys if is_recording_id(key[0])}
-    columns = (
-        uuid_column([key[0] for key in keys]),
-        int4_column([key[1] for key in keys]),
-        uuid_column(list(recordings)),
-    )
+    columns = (*key_columns(keys), uuid_column(list(recordings)))
     rows: dict[tuple[UUID, int], StoredChunk] = {}
     unknown: set[UUID] = set()
     deleted: set[UUID] = set()

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from protocol.ids import is_recording_id
 from server.storage.ledger import DisputedCopy, NewChunk, StoredChunk
-from server.storage.postgres_arrays import Column, int4_column, int8_column, sha256_column, uuid_column
+from server.storage.postgres_arrays import int4_column, int8_column, key_columns, sha256_column, uuid_column
 from server.storage.postgres_connection import PostgresConnections, Transaction
 from server.storage.postgres_rows import CHUNK_COLUMNS, read_chunk_row
 from server.storage.rebuild_rules import Placement, copy_of, place_found
@@ -69,7 +69,7 @@ async def find_disputed(
     connections: PostgresConnections, recording_id: UUID, indexes: Sequence[int]
 ) -> list[DisputedCopy]:
     """See `Ledger.find_disputed`."""
-    rows = await connections.fetch(_COPIES, (uuid_column([recording_id] * len(indexes)), int4_column(indexes)))
+    rows = await connections.fetch(_COPIES, key_columns([(recording_id, index) for index in indexes]))
     return [_read_copy(row) for row in rows]
 
 
@@ -87,9 +87,8 @@ async def settle_dispute(connections: PostgresConnections, winner: NewChunk) -> 
 
 async def find_copies(transaction: Transaction, keys: Sequence[_Key]) -> dict[_Key, list[NewChunk]]:
     """The contents of those keys that are disputed."""
-    columns = (uuid_column([key[0] for key in keys]), int4_column([key[1] for key in keys]))
     copies: dict[_Key, list[NewChunk]] = {}
-    for row in await transaction.fetch(_COPIES, columns):
+    for row in await transaction.fetch(_COPIES, key_columns(keys)):
         copies.setdefault((row[0], row[1]), []).append(_read_copy(row).chunk)
     return copies
 
@@ -109,26 +108,22 @@ async def place_beside(
     transaction: Transaction, chunks: Sequence[NewChunk], is_acknowledged: Callable[[StoredChunk], bool]
 ) -> dict[_Key, Placement]:
     """What becomes of chunks found in the bucket that have a row already, by `place_found`; their keys are distinct."""
-    keys = _key_columns(chunks)
-    rows = {
-        (row.recording_id, row.chunk_index): row
-        for row in map(read_chunk_row, await transaction.fetch(_LOCK_ROWS, keys))
-    }
+    keys = key_columns([chunk.key for chunk in chunks])
+    rows = {row.key: row for row in map(read_chunk_row, await transaction.fetch(_LOCK_ROWS, keys))}
     contents: dict[_Key, list[NewChunk]] = {}
     for item in await transaction.fetch(_SELECT_CONTENTS, keys):
         copy = _read_content(item)
-        contents.setdefault(_key_of(copy), []).append(copy)
+        contents.setdefault(copy.key, []).append(copy)
     placements: dict[_Key, Placement] = {}
     repointed: list[NewChunk] = []
     copies: list[NewChunk] = []
     disputed: list[NewChunk] = []
     for chunk in chunks:
-        key = _key_of(chunk)
-        row = rows.get(key)
+        row = rows.get(chunk.key)
         if row is None:
             continue
-        placement = place_found(chunk, row, contents.get(key, []), is_acknowledged=is_acknowledged(row))
-        placements[key] = placement
+        placement = place_found(chunk, row, contents.get(chunk.key, []), is_acknowledged=is_acknowledged(row))
+        placements[chunk.key] = placement
         if placement is Placement.REPOINT:
             repointed.append(chunk)
         elif placement is Placement.DISPUTE:
@@ -150,7 +145,7 @@ async def _write(
             int8_column([chunk.offset for chunk in repointed]),
             sha256_column([chunk.sha256 for chunk in repointed]),
         )
-        await transaction.fetch(_REPOINT, (*_key_columns(repointed), *places))
+        await transaction.fetch(_REPOINT, (*key_columns([chunk.key for chunk in repointed]), *places))
     if copies:
         columns = (
             int4_column([copy.run for copy in copies]),
@@ -159,17 +154,9 @@ async def _write(
             int4_column([copy.size for copy in copies]),
             sha256_column([copy.sha256 for copy in copies]),
         )
-        await transaction.fetch(_KEEP_CONTENTS, (*_key_columns(copies), *columns))
+        await transaction.fetch(_KEEP_CONTENTS, (*key_columns([chunk.key for chunk in copies]), *columns))
     if disputed:
-        await transaction.fetch(_SET_DISPUTED, _key_columns(disputed))
-
-
-def _key_of(chunk: NewChunk) -> _Key:
-    return (chunk.recording_id, chunk.chunk_index)
-
-
-def _key_columns(chunks: Sequence[NewChunk]) -> tuple[Column, Column]:
-    return uuid_column([chunk.recording_id for chunk in chunks]), int4_column([chunk.chunk_index for chunk in chunks])
+        await transaction.fetch(_SET_DISPUTED, key_columns([chunk.key for chunk in disputed]))
 
 
 def _read_content(row: tuple[Any, ...]) -> NewChunk:

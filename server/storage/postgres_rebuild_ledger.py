@@ -87,7 +87,7 @@ class PostgresRebuildLedger:
             for batch in _split_by_key(placeable):
                 inserted = await _insert_chunks(transaction, batch)
                 new_count += len(inserted)
-                rest = [chunk for chunk in batch if _key_of(chunk) not in inserted]
+                rest = [chunk for chunk in batch if chunk.key not in inserted]
                 if rest:
                     await place_beside(transaction, rest, is_acknowledged)
         return new_count
@@ -138,13 +138,9 @@ def _split_by_key(chunks: Sequence[NewChunk]) -> list[list[NewChunk]]:
     batches: list[dict[_Key, NewChunk]] = []
     for chunk in chunks:
         for batch in batches:
-            if _key_of(chunk) not in batch:
-                batch[_key_of(chunk)] = chunk
+            if chunk.key not in batch:
+                batch[chunk.key] = chunk
                 break
         else:
-            batches.append({_key_of(chunk): chunk})
+            batches.append({chunk.key: chunk})
     return [list(batch.values()) for batch in batches]
-
-
-def _key_of(chunk: NewChunk) -> _Key:
-    return (chunk.recording_id, chunk.chunk_index)

@@ -22,7 +22,7 @@ class Placement(Enum):
 
 
 def place_found(found: NewChunk, row: StoredChunk, contents: Sequence[NewChunk], *, is_acknowledged: bool) -> Placement:
-    """`contents` are the known ones of a disputed row; `is_acknowledged`: the row was there before the rebuild."""
+    """`contents` are the known ones of a disputed row; `is_acknowledged`: somebody may hold a receipt for it."""
     if row.state is ChunkState.DISPUTED:
         known = [copy for copy in contents if content_of(copy) == content_of(found)]
         return Placement.LEAVE_COPY if known and known[0].object_id >= found.object_id else Placement.ADD_COPY
