@@ -113,7 +113,8 @@ def build_parts(
     audit = build_audit_parts(settings, ledger, audit_ledger, collect_ledger, store, installation.confirm)
     reader = Reader(ledger, store, confirm_installation=installation.confirm)
     shelf = Shelf(ledger, media_ledger, store, reader, confirm_installation=installation.confirm)
-    readiness = Readiness(ledger, store, installation, waiting, settings.data_dir)
+    # By the connections of the flushes: what is ready is what the first chunk will find.
+    readiness = Readiness(flush_ledger, store, installation, waiting, settings.data_dir)
     shared = os.environ.get(SHARED_FOLDER_VARIABLE)
     history = HistoryKeeper(metrics, Path(shared) if shared else None)
     media_folder = settings.data_dir / "media"
@@ -160,7 +161,7 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     if settings.database_url is None or settings.bucket is None:
         raise ValueError("HOLDFAST_DATABASE_URL and HOLDFAST_S3_ENDPOINT are needed here: `holdfast serve` sets them")
     async with AsyncExitStack() as stack:
-        flush_ledger = await PostgresLedger.open(settings.database_url, _FLUSH_CONNECTIONS)
+        flush_ledger = await PostgresLedger.open(settings.database_url, _FLUSH_CONNECTIONS, rehearses=True)
         stack.push_async_callback(flush_ledger.close)
         ledger = await PostgresLedger.open(settings.database_url, _OTHER_CONNECTIONS)
         stack.push_async_callback(ledger.close)

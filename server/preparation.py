@@ -88,7 +88,7 @@ async def _join_stores(settings: Settings, adopts_bucket: bool, deadline_s: floa
     if settings.database_url is None or settings.bucket is None:
         raise ValueError("both stores are needed: start the embedded services first")
     async with AsyncExitStack() as stack:
-        ledger = await PostgresLedger.open(settings.database_url)
+        ledger = await PostgresLedger.open(settings.database_url, pool_size=1)
         stack.push_async_callback(ledger.close)
         store = MinioBlobStore(settings.bucket)
         stack.push_async_callback(store.close)

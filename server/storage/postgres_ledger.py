@@ -55,12 +55,16 @@ class PostgresLedger:
         self._waiting_for_objects = 0
 
     @classmethod
-    async def open(cls, database_url: str, pool_size: int = POOL_SIZE_DEFAULT) -> "PostgresLedger":
+    async def open(
+        cls, database_url: str, pool_size: int = POOL_SIZE_DEFAULT, *, rehearses: bool = False
+    ) -> "PostgresLedger":
         """Connect in the background: a database that is away shows in the first call, not here.
+
+        `rehearses`: each connection goes through a flush's statements before anyone waits for it (docs/decisions/0016).
 
         The schema must have been brought up by `server.storage.migrations.apply_migrations`.
         """
-        connections = PostgresConnections(database_url, pool_size, rehearse=_rehearse_flush)
+        connections = PostgresConnections(database_url, pool_size, rehearse=_rehearse_flush if rehearses else None)
         await connections.open()
         return cls(connections)
 
