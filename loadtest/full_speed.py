@@ -1,12 +1,19 @@
 """As many chunks a second as the server acknowledges, by wrk (full_speed.lua); then the audit of every byte.
 
 For a constant rate see assignment.js. Each measurement has a fresh server, bucket and ledger, unless it says otherwise.
+Alone, without the audit, and with what each step of a flush took: `python -m loadtest.full_speed`; to compare two
+states of the code, in turns from a folder each.
+
+Environment: CONNECTIONS (64), SECONDS (6), HOLDFAST_PORT (3000), and the server's own.
 """
 
+import os
 import re
 import shutil
+import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +24,7 @@ from uuid import UUID
 from loadtest.bucket_contents import StrangeObject
 from loadtest.check_bytes import LedgerRow, Verdict, audit, read_rows
 from loadtest.embedded_stores import find_bucket, find_database_url
+from loadtest.k6_run import LoadError
 from loadtest.machine import read_cpu_s, watch_resident
 from loadtest.served import Served, serve
 from loadtest.workload import Run
@@ -26,6 +34,16 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 SCRIPT: Final = ROOT / "loadtest" / "full_speed.lua"
 FIRST_N: Final = 10_000_001  # wrk asks full_speed.lua for one request that it does not send
 _SAMPLE_EVERY_S: Final = 0.2
+_WARM_UP_S: Final = 2
+# What `read_steps` calls a step: the ledger's by their name, the bucket's by the call.
+_STEP: Final = {
+    part: re.compile(
+        rf'^holdfast_(?:flush|bucket)_seconds_{part}{{(?:step|call)="(put|look-up|acknowledge)"'
+        r'(?:,what="pack")?} (\S+)$',
+        re.MULTILINE,
+    )
+    for part in ("sum", "count")
+}
 
 
 @dataclass(frozen=True)
@@ -170,3 +188,39 @@ def describe_audit(speed: Speed) -> str:
     if speed.verdict.is_clean:
         return f"{speed.verdict.bytes_equal:,} right"
     return f"**HARM** {speed.verdict.harm}"
+
+
+def read_steps(url: str) -> dict[str, tuple[float, int]]:
+    """By step of a flush: seconds spent in it so far, and how often, as the server's /metrics count them."""
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{url}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    sums, counts = ({step: float(value) for step, value in _STEP[part].findall(text)} for part in ("sum", "count"))
+    return {step: (seconds, int(counts[step])) for step, seconds in sums.items()}
+
+
+def main() -> int:
+    """One measurement on a fresh server that was warmed up, printed."""
+    connections, seconds = int(os.environ.get("CONNECTIONS") or "64"), int(os.environ.get("SECONDS") or "6")
+    try:
+        with fresh_server(int(os.environ.get("HOLDFAST_PORT") or "3000"), {}) as served:
+            measure(served, connections, _WARM_UP_S, audits=False)
+            before = read_steps(served.url)
+            speed = measure(served, connections, seconds, audits=False)
+            after = read_steps(served.url)
+    except LoadError as error:
+        print(f"full speed: {error}", file=sys.stderr)
+        return 1
+    costs = ", ".join(f"{name} {spent:.0f}" for name, spent in speed.cpu_us.items())
+    print(
+        f"{connections} connections: {speed.acks_per_s:,.0f}/s, p50 {speed.p50_ms:.1f} ms, p99 {speed.p99_ms:.1f} ms;"
+        f" µs of processor time each: {costs}"
+    )
+    for step, (spent_s, count) in after.items():
+        earlier_s, earlier = before.get(step, (0.0, 0))
+        if flushes := count - earlier:
+            print(f"  {step}: {(spent_s - earlier_s) / flushes * 1e3:.2f} ms, {flushes:,} times")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,6 +3,9 @@
 What many recorders cost one another is seen here, which loose chunks do not show: a flush then holds chunks of as many
 recordings. Alone: `python -m loadtest.recorders`. It prints a table and writes nothing.
 
+Not by wrk, whose script does not know on which connection its next request goes; and with no more HTTP than that
+takes, because the client shares the cores.
+
 Environment: HOLDFAST_PORT (3000).
 """
 
