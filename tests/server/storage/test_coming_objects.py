@@ -13,6 +13,7 @@ from server.storage.postgres_ledger import WAITING_FOR_OBJECTS_MAX, PostgresLedg
 from tests.contracts.ledger_values import chunk_of, object_of, recording_id_of, register, store
 from tests.server.storage.direct_sql import ask, execute
 
+_LIMIT_S = 20
 _WAITING = "select pid from pg_stat_activity where datname = current_database() and state = 'idle in transaction'"
 _BLOCKED = "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 
@@ -43,10 +44,18 @@ class Coming:
 
 
 async def wait_for_waiting(database_url: str, count: int) -> list[int]:
-    """Until so many transactions have written their rows and wait."""
-    while len(found := await ask(database_url, _WAITING)) != count:
-        pass
+    """Until so many transactions have written their rows and wait; their processes."""
+    async with asyncio.timeout(_LIMIT_S):
+        while len(found := await ask(database_url, _WAITING)) != count:
+            pass
     return [int(str(row[0])) for row in found]
+
+
+async def wait_for_blocked(database_url: str, waiting: "asyncio.Task[object]") -> None:
+    """Until somebody waits for a lock, before `waiting` is done."""
+    async with asyncio.timeout(_LIMIT_S):
+        while not await ask(database_url, _BLOCKED):
+            assert not waiting.done()
 
 
 async def test_the_rows_are_written_while_the_object_is_on_its_way(ledger: PostgresLedger, database_url: str) -> None:
@@ -62,9 +71,10 @@ async def test_the_rows_are_written_while_the_object_is_on_its_way(ledger: Postg
 async def test_rows_of_an_object_that_is_late_hold_up_nobody(
     ledger: PostgresLedger, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_acknowledge, "ROWS_WAIT_S", 0.05)
-    # Given an object that takes longer than its rows wait
+    monkeypatch.setattr(postgres_acknowledge, "ROWS_WAIT_S", 2.0)
+    # Given objects that take longer than their rows wait
     coming, other = Coming(ledger, 1), Coming(ledger, 2)
+    await wait_for_waiting(database_url, 2)
 
     # When somebody deletes one of the recordings meanwhile
     assert await ledger.delete_recording(recording_id_of(1), b"tombstone") == b"tombstone"
@@ -81,8 +91,7 @@ async def test_a_deletion_waits_for_the_rows_of_an_object_that_comes_in_time(
     coming = Coming(ledger, 1)
     await wait_for_waiting(database_url, 1)
     deleting = asyncio.create_task(ledger.delete_recording(recording_id_of(1), b"tombstone"))
-    while not await ask(database_url, _BLOCKED):
-        assert not deleting.done()
+    await wait_for_blocked(database_url, deleting)
 
     assert isinstance(await coming.arrive(), Acknowledged)
 
@@ -140,8 +149,7 @@ async def test_chunks_that_another_process_stored_meanwhile_are_judged_by_what_s
     etag.set_result("etag")
     chunks = [chunk_of(0, rival, version=1), chunk_of(1, rival)]
     acknowledging = asyncio.create_task(ledger.acknowledge_coming(rival, etag, chunks))
-    while not await ask(database_url, _BLOCKED):
-        assert not acknowledging.done()
+    await wait_for_blocked(database_url, acknowledging)
 
     # When the first one commits
     stands = await first.arrive()
