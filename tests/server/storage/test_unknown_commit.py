@@ -147,11 +147,13 @@ async def test_every_writing_call_is_settled(
 
 @pytest.fixture
 def lazy_database(tmp_path: Path) -> Iterator[EmbeddedServices]:
-    """A PostgreSQL of its own that leaves what nobody waits for unflushed as long as it can."""
+    """A PostgreSQL of its own that leaves what nobody waits for unflushed as long as it can, and is left alone."""
     with EmbeddedServices(tmp_path, wants_bucket=False, on_progress=lambda _: None) as services:
         apply_migrations(services.database_url)
         with psycopg.connect(services.superuser_url, autocommit=True) as direct:
             direct.execute("alter system set wal_writer_delay = '10s'")
+            direct.execute("alter system set bgwriter_lru_maxpages = 0")
+            direct.execute("alter system set autovacuum = off")
             direct.execute("select pg_reload_conf()")
         yield services
 
@@ -163,7 +165,12 @@ async def test_a_transaction_that_a_crash_took_is_not_taken_for_the_one_that_got
     async with proxy_before(url) as proxy:
         ledger = await PostgresLedger.open(proxy.url, pool_size=1)
         await register(ledger)
-        # Given a transaction that has written its rows and not yet heard of its COMMIT
+        # Given a transaction that has written its rows and not yet heard of its COMMIT, while nobody flushes them
+        with psycopg.connect(lazy_database.superuser_url, autocommit=True) as direct:
+            ((writer,),) = direct.execute(
+                "select pid from pg_stat_activity where backend_type = 'walwriter'"
+            ).fetchall()
+        os.kill(writer, signal.SIGSTOP)
         proxy.fate = Fate.HOLD
         acknowledging = asyncio.create_task(store(ledger, 1))
         await proxy.held.wait()
@@ -174,6 +181,7 @@ async def test_a_transaction_that_a_crash_took_is_not_taken_for_the_one_that_got
 
         # When the database crashes, and the next transaction gets its number and commits
         os.kill(pid, signal.SIGKILL)
+        os.kill(writer, signal.SIGKILL)
         taken = await asyncio.to_thread(take_a_number, lazy_database.superuser_url)
         assert taken == number, "the crash must have lost every record of the first"
 
