@@ -91,7 +91,7 @@ class Connection(AsyncConnection[TupleRow]):
 class Transaction:
     """A transaction. Set `xid` where a statement already told it; the commit asks for it otherwise.
 
-    `last` is a statement whose rows nobody wants: it goes in one packet with the commit, and takes no turn of its own.
+    `last` is a statement whose rows nobody wants: it goes right before the commit, and takes no round trip of its own.
     """
 
     def __init__(self, connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""A statement that goes in one packet with its COMMIT: both are done, or neither."""
+"""A statement that goes in one round trip with its COMMIT: both are done, or neither."""
 
 from collections.abc import AsyncIterator
 
