@@ -54,6 +54,8 @@ _SELECT_XID: Final = "select pg_current_xact_id_if_assigned()::text"
 _SELECT_CRASH_MARK: Final = "select stats_reset::text from pg_stat_bgwriter"
 _SELECT_STATUS: Final = "select pg_xact_status(%s::text::xid8), stats_reset::text from pg_stat_bgwriter"
 
+_SET_LOCK_TIMEOUT: Final = "select set_config('lock_timeout', %s, false)"
+_REHEARSAL_LOCK: Final = "50ms"
 _SET_TRANSACTION_TIMEOUT: Final = "select set_config('transaction_timeout', %s, false)"
 
 _SINCE_CRASH: Final = "committed, but it crashed meanwhile and may have given the number to another"
@@ -280,9 +282,12 @@ async def _prepare(connection: Connection, rehearse: Rehearsal | None) -> None:
         cursor = await connection.execute(_SELECT_CRASH_MARK, prepare=False)
         ((connection.crash_mark,),) = await cursor.fetchall()
         if rehearse is not None:
+            # It waits for nobody: whoever needs the connection may only want to read.
+            await connection.execute(_SET_LOCK_TIMEOUT, (_REHEARSAL_LOCK,), prepare=False)
             with suppress(psycopg.Error):  # whoever does it in earnest hears why
                 await rehearse(Transaction(connection))
             await _roll_back(connection)
+            await connection.execute(_SET_LOCK_TIMEOUT, (str(int(_LOCK_S * 1000)),), prepare=False)
 
 
 async def _fetch(

@@ -84,6 +84,17 @@ async def test_the_rehearsal_on_a_new_connection_leaves_nothing(
     assert await ask(database_url, "select count(*) from objects") == [(0,)]
 
 
+async def test_a_rehearsal_waits_for_no_lock_and_leaves_the_connection_its_own_patience(database_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url) as holder:
+        await holder.execute("lock table chunks in share row exclusive mode")
+        ledger = await PostgresLedger.open(database_url, pool_size=1, rehearses=True)
+        try:
+            assert await ledger.find_rows([(recording_id_of(1), 0)]) == {}
+            assert await ledger.connections.fetch("show lock_timeout") == [("4s",)]
+        finally:
+            await ledger.close()
+
+
 async def test_a_ledger_without_its_schema_says_so(empty_database_url: str) -> None:
     ledger = await PostgresLedger.open(empty_database_url, pool_size=1)
     try:
