@@ -10,15 +10,15 @@ import statistics
 import sys
 import time
 import uuid
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from loadtest.full_speed import Speed, format_speeds, fresh_server, measure
+from loadtest.full_speed import WARM_UP_S, Speed, format_speeds, fresh_server, measure
 from loadtest.k6_run import LoadError
 from loadtest.large_chunks import LargeChunks, demand, format_large, measure_large
-from loadtest.machine import describe_machine
+from loadtest.machine import cores_awake, describe_machine, may_keep_awake
 from loadtest.served import Served
 from loadtest.storm import Storm, format_storm, measure_storm
 
@@ -43,32 +43,36 @@ def time_alone(served: Served) -> dict[str, float]:
     return {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "longest": max(times_ms)}
 
 
-def format_result(speeds: dict[str, Speed], storm: Storm, alone: dict[str, float], large: LargeChunks) -> str:
+def format_result(speeds: list[tuple[str, Speed]], storm: Storm, alone: dict[str, float], large: LargeChunks) -> str:
     """The result as a page that says how to get it again."""
     head = "\n".join(f"- {line}" for line in [*describe_machine(), "again: `make bench`"])
     return (
         f"# Benchmarks\n\n{head}\n\n"
         "## Chunks of 1 KB at full speed\n\nwrk sends on each connection as soon as it has the last answer, on the"
         " same cores. Times in ms; processor time in µs an acknowledgement, wrk's own apart. Each line has a fresh"
-        f" server.\n\n{format_speeds(speeds)}\n{format_storm(storm)}\n"
+        f' server, after {WARM_UP_S} s of the same; "cores awake": idle cores were kept from sleeping'
+        f" (docs/OPERATING.md).\n\n{format_speeds(speeds)}\n{format_storm(storm)}\n"
         f"## One client alone\n\n{ALONE_REQUESTS} chunks of 1 KB one after another, time to the receipt: "
         + ", ".join(f"{name} {value:.1f} ms" for name, value in alone.items())
         + f".\n\n{format_large(large)}"
     )
 
 
-def measure_speeds(port: int) -> dict[str, Speed]:
-    """Packed and plain side by side."""
-    speeds: dict[str, Speed] = {}
-    for name, settings, connections in (
-        ("packs", {}, 64),
-        ("an object a chunk", _PLAIN, 64),
-        ("packs ", {}, 512),
-        ("an object a chunk ", _PLAIN, 512),
-    ):
-        print(f"bench: full speed, {name.strip()}, {connections} connections ...", flush=True)
-        with fresh_server(port, settings) as served:
-            speeds[name] = measure(served, connections, SPEED_S)
+def measure_speeds(port: int) -> list[tuple[str, Speed]]:
+    """Packed and plain side by side, and packed with cores awake where the machine lets them be kept so."""
+    speeds: list[tuple[str, Speed]] = []
+    for connections in (64, 512):
+        for name, settings, is_awake in (
+            ("packs", {}, False),
+            ("packs, cores awake", {}, True),
+            ("an object a chunk", _PLAIN, False),
+        ):
+            if is_awake and not may_keep_awake():
+                continue
+            print(f"bench: full speed, {name}, {connections} connections ...", flush=True)
+            with cores_awake() if is_awake else nullcontext(), fresh_server(port, settings) as served:
+                measure(served, connections, WARM_UP_S, audits=False)
+                speeds.append((name, measure(served, connections, SPEED_S)))
     return speeds
 
 
@@ -91,7 +95,7 @@ def main() -> int:
     result.parent.mkdir(exist_ok=True)
     result.write_text(text)
     print(f"{text}\nbench: written to {result.relative_to(ROOT)}")
-    are_clean = all(speed.verdict is None or speed.verdict.is_clean for speed in speeds.values())
+    are_clean = all(speed.verdict is None or speed.verdict.is_clean for _, speed in speeds)
     return 0 if are_clean and storm.is_clean else 1
 
 

@@ -4,7 +4,8 @@ For a constant rate see assignment.js. Each measurement has a fresh server, buck
 Alone, without the audit, and with what each step of a flush took: `python -m loadtest.full_speed`; to compare two
 states of the code, in turns from a folder each.
 
-Environment: CONNECTIONS (64), SECONDS (6), HOLDFAST_PORT (3000), and the server's own.
+Environment: CONNECTIONS (64), SECONDS (6), AWAKE (no: 1 keeps idle cores from sleeping), HOLDFAST_PORT (3000), and the
+server's own.
 """
 
 import os
@@ -14,8 +15,8 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,7 +26,7 @@ from loadtest.bucket_contents import StrangeObject
 from loadtest.check_bytes import LedgerRow, Verdict, audit, read_rows
 from loadtest.embedded_stores import find_bucket, find_database_url
 from loadtest.k6_run import LoadError
-from loadtest.machine import read_cpu_s, watch_resident
+from loadtest.machine import cores_awake, read_cpu_s, watch_resident
 from loadtest.served import Served, serve
 from loadtest.workload import Run
 from loadtest.wrk_run import run_wrk
@@ -34,7 +35,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 SCRIPT: Final = ROOT / "loadtest" / "full_speed.lua"
 FIRST_N: Final = 10_000_001  # wrk asks full_speed.lua for one request that it does not send
 _SAMPLE_EVERY_S: Final = 0.2
-_WARM_UP_S: Final = 2
+WARM_UP_S: Final = 2
 # What `read_steps` calls a step: the ledger's by their name, the bucket's by the call.
 _STEP: Final = {
     part: re.compile(
@@ -165,15 +166,15 @@ def audit_run(served: Served, run: Run) -> Verdict:
         bucket.close()
 
 
-def format_speeds(speeds: dict[str, Speed]) -> str:
-    """A table, a measurement a line."""
-    components = sorted({name for speed in speeds.values() for name in speed.cpu_us})
+def format_speeds(speeds: Sequence[tuple[str, Speed]]) -> str:
+    """A table, a measurement a line, each with what it is."""
+    components = sorted({name for _, speed in speeds for name in speed.cpu_us})
     rows = "".join(
         f"| {name} | {speed.connections:,} | {speed.acks_per_s:,.0f} | {speed.p50_ms:.0f} / {speed.p99_ms:.0f} /"
         f" {speed.max_ms:.0f} | {speed.refused:,} / {speed.strange:,} / {speed.broken:,} |"
         f" {speed.api_rss_mib_max:.0f} | {' | '.join(f'{speed.cpu_us.get(part, 0.0):.0f}' for part in components)} |"
         f" {describe_audit(speed)} |\n"
-        for name, speed in speeds.items()
+        for name, speed in speeds
     )
     return (
         "| what | connections | acks/s | p50 / p99 / longest | not 2xx / neither 200 nor 503 / broken | API MiB |"
@@ -201,9 +202,11 @@ def read_steps(url: str) -> dict[str, tuple[float, int]]:
 def main() -> int:
     """One measurement on a fresh server that was warmed up, printed."""
     connections, seconds = int(os.environ.get("CONNECTIONS") or "64"), int(os.environ.get("SECONDS") or "6")
+    is_awake = os.environ.get("AWAKE") == "1"
+    port = int(os.environ.get("HOLDFAST_PORT") or "3000")
     try:
-        with fresh_server(int(os.environ.get("HOLDFAST_PORT") or "3000"), {}) as served:
-            measure(served, connections, _WARM_UP_S, audits=False)
+        with cores_awake() if is_awake else nullcontext(), fresh_server(port, {}) as served:
+            measure(served, connections, WARM_UP_S, audits=False)
             before = read_steps(served.url)
             speed = measure(served, connections, seconds, audits=False)
             after = read_steps(served.url)
@@ -211,9 +214,10 @@ def main() -> int:
         print(f"full speed: {error}", file=sys.stderr)
         return 1
     costs = ", ".join(f"{name} {spent:.0f}" for name, spent in speed.cpu_us.items())
+    awake = ", cores awake" if is_awake else ""
     print(
-        f"{connections} connections: {speed.acks_per_s:,.0f}/s, p50 {speed.p50_ms:.1f} ms, p99 {speed.p99_ms:.1f} ms;"
-        f" µs of processor time each: {costs}"
+        f"{connections} connections{awake}: {speed.acks_per_s:,.0f}/s, p50 {speed.p50_ms:.1f} ms,"
+        f" p99 {speed.p99_ms:.1f} ms; µs of processor time each: {costs}"
     )
     for step, (spent_s, count) in after.items():
         earlier_s, earlier = before.get(step, (0.0, 0))

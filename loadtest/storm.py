@@ -112,7 +112,7 @@ def format_storm(storm: Storm) -> str:
         f"## Twice what it holds\n\n{STORM_CONNECTIONS:,} connections, each sending {storm.pause_ms:.0f} ms after its"
         f" last answer, whatever that was: {storm.asked_per_s:,.0f}/s are asked for. At most"
         f" {_SMALL_QUEUE['HOLDFAST_CHUNKS_WAITING_MAX']} may wait. One server for the three; the last begins"
-        f" {AFTER_STORM_S} s after the storm.\n\n{format_speeds(storm.speeds)}\n"
+        f" {AFTER_STORM_S} s after the storm.\n\n{format_speeds(list(storm.speeds.items()))}\n"
         f"Meanwhile a client that obeys Retry-After got {len(polite.accepted_ms)} receipts ({heard}) and"
         f" {polite.refused} refusals.\n"
     )
