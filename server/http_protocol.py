@@ -65,16 +65,32 @@ class _HotCycle:
         self.message_event = self._nobody
 
 
+class _CommonFields:
+    """The fields that uvicorn adds to every answer, as they go over the wire."""
+
+    def __init__(self) -> None:
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._encoded = b""
+
+    def encode(self, fields: list[tuple[bytes, bytes]]) -> bytes:
+        """uvicorn makes them anew once a second, for the date."""
+        if fields is not self._fields:
+            self._fields, self._encoded = fields, b"".join(b"%b: %b\r\n" % field for field in fields)
+        return self._encoded
+
+
 class HoldfastProtocol(HttpToolsProtocol):
-    """One connection. `find_parts` and `held` are the worker's, set by `make_protocol`."""
+    """One connection. `find_parts`, `held` and `common` are the worker's, set by `make_protocol`."""
 
     find_parts: Callable[[], "Parts | None"]
     held: HeldConnections
+    common: _CommonFields
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.quiet_since_s = self.loop.time()
         self.has_begun_head = True  # a new connection owes a head as one in the middle of it does
+        self._hot_parts: Parts | None = None
         self._hot_body: list[bytes] | None = None
 
     # -- deadlines
@@ -97,7 +113,10 @@ class HoldfastProtocol(HttpToolsProtocol):
         return not is_answering and now_s - self.quiet_since_s > IDLE_S
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        """As uvicorn's, without the ASGI scope: the hot route has no use for it."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         if not self.has_begun_head:
             self.has_begun_head = True
             self.quiet_since_s = self.loop.time()
@@ -142,7 +161,7 @@ class HoldfastProtocol(HttpToolsProtocol):
         if self._hot_body is not None and self.parser is not None:
             # Its end is still to come: the ordinary way from here on.
             pieces, self._hot_body = self._hot_body, None
-            super().on_headers_complete()
+            self._begin_ordinary()
             for piece in pieces:
                 super().on_body(piece)
 
@@ -154,10 +173,18 @@ class HoldfastProtocol(HttpToolsProtocol):
             and not self.expect_100_continue
             and (self.cycle is None or self.cycle.response_complete)
             and not self.parser.should_upgrade()
-            and may_take(self.find_parts())
+            and may_take(parts := self.find_parts())
         ):
-            self._hot_body = []
+            self._hot_parts, self._hot_body = parts, []
             return
+        self._begin_ordinary()
+
+    def _begin_ordinary(self) -> None:
+        """What uvicorn does from a request's beginning to the end of its head."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers.extend(headers)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -177,10 +204,9 @@ class HoldfastProtocol(HttpToolsProtocol):
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         cycle = _HotCycle(keep_alive)
         self.cycle = cast(RequestResponseCycle, cycle)
-        parts = self.find_parts()
-        assert parts is not None  # may_take said so in this turn of the loop
+        assert self._hot_parts is not None
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        take_upload(parts, self.headers, body, partial(self._answer, cycle))
+        take_upload(self._hot_parts, self.headers, body, partial(self._answer, cycle))
 
     def _answer(self, cycle: _HotCycle, status: int, fields: bytes, body: bytes) -> None:
         cycle.response_complete = True
@@ -188,7 +214,7 @@ class HoldfastProtocol(HttpToolsProtocol):
         if cycle.disconnected or self.transport.is_closing():
             return
         closes = not cycle.keep_alive or b"connection: close\r\n" in fields
-        common = b"".join(b"%b: %b\r\n" % field for field in self.server_state.default_headers)
+        common = self.common.encode(self.server_state.default_headers)
         ending = (
             b"connection: close\r\n\r\n" if not cycle.keep_alive and b"connection: close" not in fields else b"\r\n"
         )
@@ -206,7 +232,7 @@ def make_protocol(find_parts: Callable[[], "Parts | None"]) -> type[HoldfastProt
         parts = find_parts()
         return 0 if parts is None else parts.waiting.room
 
-    own = {"find_parts": staticmethod(find_parts), "held": HeldConnections(find_room)}
+    own = {"find_parts": staticmethod(find_parts), "held": HeldConnections(find_room), "common": _CommonFields()}
     return type("WorkerProtocol", (HoldfastProtocol,), own)
 
 

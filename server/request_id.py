@@ -14,10 +14,12 @@ _SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 def assign_request_id(scope: Mapping[str, Any]) -> str:
     """Put an id into the scope's state and return it."""
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
-    if given is not None and _SANE.fullmatch(given) is not None:
-        request_id = str(given, "ascii")
-    else:
+    request_id = ""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            request_id = str(value, "ascii") if _SANE.fullmatch(value) is not None else ""
+            break
+    if not request_id:
         request_id = f"{_PROCESS}{next(_numbers):08x}"
     scope["state"]["request_id"] = request_id
     return request_id

@@ -1,6 +1,6 @@
 """A chunk whose body was hashed here and is the one its sender meant: nothing else is ever stored."""
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from protocol.checksums import sha256
 from protocol.errors import ErrorCode
@@ -8,7 +8,7 @@ from server.ingest.ingest import IncomingChunk
 from server.refusal import Refusal
 
 
-class CheckedChunk(NamedTuple):
+class CheckedChunk(Struct, frozen=True, gc=False):
     """The chunk and the 32 bytes of its body's SHA-256."""
 
     chunk: IncomingChunk

@@ -106,19 +106,7 @@ class Flusher:
         put = asyncio.create_task(self._store.put(key, built.body))
         # It is sent before anything else is done.
         await asyncio.sleep(0)
-        rows = [
-            NewChunk(
-                chunk.recording_id,
-                chunk.chunk_index,
-                chunk.run,
-                object_id,
-                offset,
-                len(chunk.body),
-                digest,
-                chunk.chunk_id,
-            )
-            for (chunk, digest), offset in zip(fresh, built.offsets, strict=True)
-        ]
+        rows = [_new_row(checked, object_id, offset) for checked, offset in zip(fresh, built.offsets, strict=True)]
         try:
             coming = NewObject(object_id, key, len(built.body), "")
             return rows, await self._ledger.acknowledge_coming(coming, put, rows)
@@ -157,6 +145,20 @@ class Flusher:
             else:
                 answers.append(_explain(outcome, row))
         return answers
+
+
+def _new_row(checked: CheckedChunk, object_id: UUID, offset: int) -> NewChunk:
+    chunk = checked.chunk
+    return NewChunk(
+        chunk.recording_id,
+        chunk.chunk_index,
+        chunk.run,
+        object_id,
+        offset,
+        len(chunk.body),
+        checked.digest,
+        chunk.chunk_id,
+    )
 
 
 def _explain(refused: Refused, row: NewChunk) -> Refusal:

@@ -25,8 +25,8 @@ class BuiltObject:
         """The key under a fresh id; every attempt to store it takes another (I11)."""
         if self.sole is None:
             return PackKey(object_id).text
-        chunk, digest = self.sole
-        return ChunkKey(chunk.recording_id, chunk.chunk_index, chunk.run, digest, object_id).text
+        chunk = self.sole.chunk
+        return ChunkKey(chunk.recording_id, chunk.chunk_index, chunk.run, self.sole.digest, object_id).text
 
 
 def build_object(chunks: Sequence[CheckedChunk]) -> BuiltObject:
@@ -34,9 +34,10 @@ def build_object(chunks: Sequence[CheckedChunk]) -> BuiltObject:
     first = chunks[0]
     if len(chunks) == 1 and first.chunk.chunk_id is None:
         return BuiltObject(first.chunk.body, [0], first)
-    packed = [
-        PackChunk(chunk.recording_id, chunk.chunk_index, chunk.run, digest, chunk.body, chunk.chunk_id)
-        for chunk, digest in chunks
-    ]
-    body, offsets = build_pack(packed)
+    body, offsets = build_pack([_pack(checked) for checked in chunks])
     return BuiltObject(body, offsets, None)
+
+
+def _pack(checked: CheckedChunk) -> PackChunk:
+    chunk = checked.chunk
+    return PackChunk(chunk.recording_id, chunk.chunk_index, chunk.run, checked.digest, chunk.body, chunk.chunk_id)

@@ -8,6 +8,8 @@ of the request (I6).
 from types import TracebackType
 from typing import Final
 
+from msgspec import Struct
+
 from protocol.errors import ErrorCode
 from server.refusal import Refusal
 
@@ -17,13 +19,12 @@ _RETRY_AFTER_S: Final = 1
 _DRAIN_RETRY_AFTER_S: Final = 2
 
 
-class Place:
+class Place(Struct, eq=False):
     """Bytes taken from the bound. Leaving the `with` gives them back, unless a flush has taken them over."""
 
-    def __init__(self, waiting: "Waiting", byte_count: int) -> None:
-        self._waiting = waiting
-        self._byte_count = byte_count
-        self._is_taken_over = False
+    _waiting: "Waiting"
+    _byte_count: int
+    _is_taken_over: bool = False
 
     def __enter__(self) -> "Place":
         return self

@@ -6,9 +6,11 @@ neither memory nor the sender's upload.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, NamedTuple, TypeVar
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
 from litestar import Request
+from msgspec import Struct
 
 from protocol.decoding import UndecodableError, decode_json
 from protocol.errors import ErrorCode
@@ -24,7 +26,7 @@ BODY_WINDOW_S: Final = 30.0
 BODY_WINDOW_BYTES: Final = 60 * 1024
 
 
-class BodyHead(NamedTuple):
+class BodyHead(Struct, frozen=True, gc=False):
     """What a request's headers say of its body; `announced_bytes` is None without a Content-Length."""
 
     media_type: str
@@ -37,7 +39,7 @@ def read_head(scope: Mapping[str, Any]) -> BodyHead:
     media_type, encoding, announced = "", "identity", None
     for name, value in scope["headers"]:
         if name == b"content-type":
-            media_type = value.partition(b";")[0].strip().lower().decode("latin-1")
+            media_type = _media_type_of(value)
         elif name == b"content-length":
             # The HTTP parser refuses what is no number; a header without the parser's check must not pass either.
             if not (value.isdigit() and len(value) <= 18):
@@ -49,6 +51,11 @@ def read_head(scope: Mapping[str, Any]) -> BodyHead:
         elif name == b"content-encoding":
             encoding = value.decode("latin-1").lower()
     return BodyHead(media_type, encoding, announced)
+
+
+@lru_cache(maxsize=64)
+def _media_type_of(value: bytes) -> str:
+    return value.partition(b";")[0].strip().lower().decode("latin-1")
 
 
 def take_place(head: BodyHead, waiting: Waiting, size_max: int, too_large: ErrorCode) -> Place:
