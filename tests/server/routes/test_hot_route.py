@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from email.utils import formatdate
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -15,7 +17,7 @@ from server.http_protocol import HEAD_S, IDLE_S, sweep_connections
 from server.storage.blob_store import BlobStoreUnavailableError
 from server.storage.ledger import LedgerUnavailableError
 from tests.server.routes import wire_client
-from tests.server.routes.wire_client import exchange, request_of, served_on_a_socket
+from tests.server.routes.wire_client import exchange, port_of, request_of, served_on_a_socket, serving
 from tests.server.stack import Stack
 
 
@@ -64,6 +66,17 @@ async def test_a_whole_request_is_answered_with_a_receipt_and_the_connection_sta
     assert headers["x-request-id"] and headers["x-request-id"] != last_headers["x-request-id"]
     assert last_headers["connection"] == "close"
     assert len(await memory_stack.rows(loose_recording_id("b"))) == 1
+
+
+async def test_each_answer_has_the_date_of_its_own_second(memory_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    dates = []
+    async with serving(memory_stack) as server:
+        for unix_s in (1_000_000_000, 1_000_000_001):
+            monkeypatch.setattr("uvicorn.server.time", SimpleNamespace(time=lambda now_s=unix_s: now_s))
+            await server.on_tick(0)
+            ((_, headers, _),) = answers_in(await exchange(port_of(server), request_of("a", "x", "Connection: close")))
+            dates.append(headers["date"])
+    assert dates == [formatdate(1_000_000_000, usegmt=True), formatdate(1_000_000_001, usegmt=True)]
 
 
 async def test_a_request_in_pieces_goes_the_ordinary_way_and_gets_the_same_receipt(

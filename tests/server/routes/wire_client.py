@@ -15,6 +15,18 @@ from tests.server.stack import Stack
 @asynccontextmanager
 async def served_on_a_socket(stack: Stack) -> AsyncIterator[int]:
     """The port on 127.0.0.1 on which this stack's application answers; its lifespan is the stack's own."""
+    async with serving(stack) as server:
+        yield port_of(server)
+
+
+def port_of(server: uvicorn.Server) -> int:
+    """Where it answers."""
+    return int(server.servers[0].sockets[0].getsockname()[1])
+
+
+@asynccontextmanager
+async def serving(stack: Stack) -> AsyncIterator[uvicorn.Server]:
+    """The server behind `served_on_a_socket`; nothing but the caller lets its time pass (`on_tick`)."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
@@ -31,7 +43,7 @@ async def served_on_a_socket(stack: Stack) -> AsyncIterator[int]:
     server.lifespan = config.lifespan_class(config)
     await server.startup(sockets=[listener])
     try:
-        yield int(listener.getsockname()[1])
+        yield server
     finally:
         server.should_exit = True
         await server.shutdown(sockets=[listener])
