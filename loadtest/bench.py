@@ -18,7 +18,7 @@ from typing import Final
 from loadtest.full_speed import WARM_UP_S, Speed, format_speeds, fresh_server, measure
 from loadtest.k6_run import LoadError
 from loadtest.large_chunks import LargeChunks, demand, format_large, measure_large
-from loadtest.machine import cores_awake, describe_machine, may_keep_awake
+from loadtest.machine import WAKE_UP_DEVICE, cores_awake, describe_machine, may_keep_awake
 from loadtest.served import Served
 from loadtest.storm import Storm, format_storm, measure_storm
 
@@ -68,6 +68,7 @@ def measure_speeds(port: int) -> list[tuple[str, Speed]]:
             ("an object a chunk", _PLAIN, False),
         ):
             if is_awake and not may_keep_awake():
+                print(f"bench: nothing with cores awake: {WAKE_UP_DEVICE} is not ours to write to", flush=True)
                 continue
             print(f"bench: full speed, {name}, {connections} connections ...", flush=True)
             with cores_awake() if is_awake else nullcontext(), fresh_server(port, settings) as served:

@@ -19,7 +19,7 @@ from typing import Final
 import psycopg
 
 from loadtest.embedded_stores import find_database_url
-from loadtest.full_speed import Speed, fresh_server, measure
+from loadtest.full_speed import WARM_UP_S, Speed, fresh_server, measure
 from loadtest.k6_run import LoadError
 from loadtest.machine import describe_machine
 from loadtest.plot_growth import draw_all
@@ -30,7 +30,6 @@ RESULTS: Final = ROOT / "loadtest" / "results"
 LEDGER_ROWS: Final = (0, 1_000_000, 5_000_000)
 LEDGER_CONNECTIONS: Final = (1, 64, 512)
 CONNECTIONS: Final = (1, 2, 4, 16, 64, 256, 512, 1_000, 2_000)
-_WARM_UP_S: Final = 2
 _LEDGER_S: Final = 10
 _CONNECTIONS_S: Final = 6
 # Nothing else at work beside the measurement, and the audit would find that the filled packs are nowhere.
@@ -109,7 +108,7 @@ def measure_ledger(port: int) -> Iterator[Point]:
                 fill_ledger(database_url, held, rows)
                 held = rows
                 print(f"growth: filled to {rows:,} rows in {time.monotonic() - began_s:.0f} s", flush=True)
-            measure_counted(served, 64, _WARM_UP_S)
+            measure_counted(served, 64, WARM_UP_S)
             for connections in LEDGER_CONNECTIONS:
                 print(f"growth: {rows:,} rows, {connections} connections ...", flush=True)
                 yield Point(rows, measure_counted(served, connections, _LEDGER_S))
@@ -120,7 +119,7 @@ def measure_connections(port: int) -> Iterator[Point]:
     for connections in CONNECTIONS:
         print(f"growth: {connections:,} connections ...", flush=True)
         with fresh_server(port, _CALM) as served:
-            measure_counted(served, min(connections, 64), _WARM_UP_S)
+            measure_counted(served, min(connections, 64), WARM_UP_S)
             yield Point(0, measure_counted(served, connections, _CONNECTIONS_S))
 
 
