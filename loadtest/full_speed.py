@@ -34,7 +34,7 @@ from loadtest.wrk_run import run_wrk
 ROOT: Final = Path(__file__).resolve().parent.parent
 SCRIPT: Final = ROOT / "loadtest" / "full_speed.lua"
 FIRST_N: Final = 10_000_001  # wrk asks full_speed.lua for one request that it does not send
-_SAMPLE_EVERY_S: Final = 0.2
+_SAMPLE_EVERY_S: Final = 0.5
 WARM_UP_S: Final = 2
 # What `read_steps` calls a step: the ledger's by their name, the bucket's by the call.
 _STEP: Final = {
@@ -99,7 +99,7 @@ def measure(
     if notes_receipts:
         environment["ACKNOWLEDGED"] = str(noted)
     before = read_cpu_s(served.pid)
-    with watch_resident(served.pid, _SAMPLE_EVERY_S) as resident:
+    with watch_resident(served.pid, _SAMPLE_EVERY_S, only="API") as resident:
         told = run_wrk(SCRIPT, f"http://127.0.0.1:{served.port}/api/chunks/upload", connections, seconds, environment)
     after = read_cpu_s(served.pid)
     cpu_s = {name: after[name] - before.get(name, 0.0) for name in sorted(after)}

@@ -110,15 +110,18 @@ class Resident(NamedTuple):
 
 
 @contextmanager
-def watch_resident(root_pid: int, every_s: float) -> Iterator[list[Resident]]:
-    """Samples of a server's memory, taken while the caller does its work; they may be read when it is over."""
+def watch_resident(root_pid: int, every_s: float, only: str | None = None) -> Iterator[list[Resident]]:
+    """Samples of a server's memory, taken while the caller does its work; they may be read when it is over.
+
+    `only` that component: a look at all of them takes a core 13 ms.
+    """
     samples: list[Resident] = []
     is_over = threading.Event()
     began_s = time.monotonic()
 
     def watch() -> None:
         while True:
-            samples.append(Resident(time.monotonic() - began_s, read_resident(root_pid)))
+            samples.append(Resident(time.monotonic() - began_s, read_resident(root_pid, only)))
             if is_over.wait(every_s):
                 return
 
@@ -131,8 +134,8 @@ def watch_resident(root_pid: int, every_s: float) -> Iterator[list[Resident]]:
         watcher.join()
 
 
-def read_resident(root_pid: int) -> dict[str, int]:
-    """Resident bytes by component of what a server started; the supervisor itself is "supervisor".
+def read_resident(root_pid: int, only: str | None = None) -> dict[str, int]:
+    """Resident bytes by component, or of `only` one, of what a server started; the supervisor itself is "supervisor".
 
     PostgreSQL's processes share most of their pages: there, each page is counted once, where the system tells.
     """
@@ -142,6 +145,8 @@ def read_resident(root_pid: int) -> dict[str, int]:
             component = _name_component(process.name())
             if component == "API" and "server.worker_process" not in process.cmdline():
                 component = "supervisor"
+            if only not in (None, component):
+                continue
             size = _read_share(process) if component == "database" else process.memory_info().rss
         except psutil.Error:
             continue
