@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard, cast
 from weakref import WeakKeyDictionary
 
 from litestar.types import HTTPScope
@@ -24,7 +24,7 @@ from server.parts import Parts
 from server.problems import PROBLEM_TYPE, RenderedProblem, render_problem
 from server.request_id import assign_request_id
 from server.routes.answers import encode_json
-from server.routes.bodies import read_head, require_json, take_place
+from server.routes.bodies import BodyHead, read_head, require_json, take_place
 from server.routes.chunks import receipt_of
 from server.routes.loose_chunks import read_loose_chunk
 from server.storage.ledger import Acknowledged
@@ -44,20 +44,23 @@ _prepared: "WeakKeyDictionary[Waiting, tuple[int, bytes, bytes, bytes]]" = WeakK
 _PROBLEM: Final = f"content-type: {PROBLEM_TYPE}\r\n".encode("ascii") + _COMMON
 
 
-def may_take(parts: Parts | None) -> bool:
+def may_take(parts: Parts | None) -> TypeGuard[Parts]:
     """Whether this worker knows by now what it stands on; before that the ordinary route waits for it."""
     return parts is not None and parts.installation.verdict is not None
 
 
-def take_upload(parts: Parts, headers: Headers, body: bytes, answer: Answer) -> None:
-    """Begin to store the chunk in `body`; `answer` is called when it is acknowledged or refused."""
+def take_upload(parts: Parts, headers: Headers, head: BodyHead | None, body: bytes, answer: Answer) -> None:
+    """Begin to store the chunk in `body`; `answer` is called when it is acknowledged or refused.
+
+    `head` is what `headers` say of the body, where that was read before.
+    """
     started_s = time.perf_counter()
     scope = cast(HTTPScope, {"type": "http", "method": "POST", "path": _ROUTE, "headers": headers, "state": {}})
     request_id = assign_request_id(scope).encode("ascii")
     try:
         authorisation.authorise(scope)
         parts.installation.require_known()
-        head = read_head(scope)
+        head = read_head(scope) if head is None else head
         if parts.waiting.is_full(head.announced_bytes or 0) and not parts.waiting.is_draining:
             _refuse_overloaded(parts, request_id, started_s, answer)
             return

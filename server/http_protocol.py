@@ -4,7 +4,8 @@ uvicorn waits for ever for the first byte and the head of a request. Here a swee
 connections that are silent too long (I6); what a body may take is bounded in server/routes/bodies.py.
 
 A request for the hot route that arrives whole in one read is answered without the framework. One that does not goes
-the ordinary way from its head on, so nothing is decided by how a client cuts its packets.
+the ordinary way from its head on, so nothing is decided by how a client cuts its packets. A head that was parsed
+before is not parsed again (server/known_heads.py).
 
 A connection that was just answered 503 is not read again at once (server/held_connections.py).
 """
@@ -14,11 +15,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from protocol.errors import STATUS_OF_CODE
 from server.held_connections import HeldConnections
-from server.hot_route import HOT_METHOD, HOT_PATH, may_take, take_upload
+from server.hot_route import HOT_METHOD, HOT_PATH, Headers, may_take, take_upload
+from server.known_heads import KnownHeads
+from server.routes.bodies import BodyHead
 
 if TYPE_CHECKING:
     from server.parts import Parts
@@ -50,19 +54,17 @@ class _Settable:
         """Nobody waits."""
 
 
-class _HotCycle:
+_nobody: Final = _Settable()
+
+
+class _HotCycle(Struct, eq=False):
     """A request on the hot route, as far as uvicorn's protocol looks at one."""
 
-    __slots__ = ("disconnected", "is_refused", "keep_alive", "message_event", "response_complete")
-
-    _nobody: Final = _Settable()
-
-    def __init__(self, keep_alive: bool) -> None:
-        self.keep_alive = keep_alive
-        self.response_complete = False
-        self.is_refused = False
-        self.disconnected = False
-        self.message_event = self._nobody
+    keep_alive: bool
+    response_complete: bool = False
+    is_refused: bool = False
+    disconnected: bool = False
+    message_event: _Settable = _nobody
 
 
 class _CommonFields:
@@ -80,10 +82,11 @@ class _CommonFields:
 
 
 class HoldfastProtocol(HttpToolsProtocol):
-    """One connection. `find_parts`, `held` and `common` are the worker's, set by `make_protocol`."""
+    """One connection. `find_parts`, `held`, `known_heads` and `common` are the worker's, set by `make_protocol`."""
 
     find_parts: Callable[[], "Parts | None"]
     held: HeldConnections
+    known_heads: KnownHeads
     common: _CommonFields
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -92,6 +95,8 @@ class HoldfastProtocol(HttpToolsProtocol):
         self.has_begun_head = True  # a new connection owes a head as one in the middle of it does
         self._hot_parts: Parts | None = None
         self._hot_body: list[bytes] | None = None
+        self._is_between_requests = True  # as far as the parser is
+        self._request_data = b""  # what it is given now, if a request begins with it
 
     # -- deadlines
 
@@ -117,6 +122,7 @@ class HoldfastProtocol(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
+        self._is_between_requests = False
         if not self.has_begun_head:
             self.has_begun_head = True
             self.quiet_since_s = self.loop.time()
@@ -157,7 +163,16 @@ class HoldfastProtocol(HttpToolsProtocol):
     # -- the hot route
 
     def data_received(self, data: bytes) -> None:
+        is_beginning = self._is_between_requests
+        if is_beginning and self._may_begin() and (known := self.known_heads.find(data)) is not None:
+            parts = self.find_parts()
+            if may_take(parts):
+                self.has_begun_head = False
+                self._take(parts, known.headers, known.body, data[known.head_bytes :])
+                return
+        self._request_data = data if is_beginning else b""
         super().data_received(data)
+        self._request_data = b""
         if self._hot_body is not None and self.parser is not None:
             # Its end is still to come: the ordinary way from here on.
             pieces, self._hot_body = self._hot_body, None
@@ -171,7 +186,7 @@ class HoldfastProtocol(HttpToolsProtocol):
             self.url == HOT_PATH
             and self.parser.get_method() == HOT_METHOD
             and not self.expect_100_continue
-            and (self.cycle is None or self.cycle.response_complete)
+            and self._may_begin()
             and not self.parser.should_upgrade()
             and may_take(parts := self.find_parts())
         ):
@@ -194,6 +209,7 @@ class HoldfastProtocol(HttpToolsProtocol):
             self._hot_body.append(body)
 
     def on_message_complete(self) -> None:
+        self._is_between_requests = True
         if self._hot_body is None:
             super().on_message_complete()
             if self.cycle.response_complete and not self.transport.is_closing():
@@ -201,12 +217,23 @@ class HoldfastProtocol(HttpToolsProtocol):
                 self._hold_if_refused()
             return
         pieces, self._hot_body = self._hot_body, None
-        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        cycle = _HotCycle(keep_alive)
-        self.cycle = cast(RequestResponseCycle, cycle)
-        assert self._hot_parts is not None
+        keeps_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        take_upload(self._hot_parts, self.headers, body, partial(self._answer, cycle))
+        if keeps_alive and self._request_data:
+            self.known_heads.remember(self._request_data, self.headers, len(body))
+        assert self._hot_parts is not None
+        self._take(self._hot_parts, self.headers, None, body, keeps_alive)
+
+    def _may_begin(self) -> bool:
+        """Whether the request before was answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _take(
+        self, parts: "Parts", headers: Headers, head: BodyHead | None, body: bytes, keeps_alive: bool = True
+    ) -> None:
+        cycle = _HotCycle(keeps_alive)
+        self.cycle = cast(RequestResponseCycle, cycle)
+        take_upload(parts, headers, head, body, partial(self._answer, cycle))
 
     def _answer(self, cycle: _HotCycle, status: int, fields: bytes, body: bytes) -> None:
         cycle.response_complete = True
@@ -232,7 +259,12 @@ def make_protocol(find_parts: Callable[[], "Parts | None"]) -> type[HoldfastProt
         parts = find_parts()
         return 0 if parts is None else parts.waiting.room
 
-    own = {"find_parts": staticmethod(find_parts), "held": HeldConnections(find_room), "common": _CommonFields()}
+    own = {
+        "find_parts": staticmethod(find_parts),
+        "held": HeldConnections(find_room),
+        "known_heads": KnownHeads(),
+        "common": _CommonFields(),
+    }
     return type("WorkerProtocol", (HoldfastProtocol,), own)
 
 

@@ -46,9 +46,9 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     bodies: list[bytes] = []
     original = hot_route.take_upload
 
-    def note(parts: Any, headers: Any, body: bytes, answer: Any) -> None:
+    def note(parts: Any, headers: Any, head: Any, body: bytes, answer: Any) -> None:
         bodies.append(body)
-        original(parts, headers, body, answer)
+        original(parts, headers, head, body, answer)
 
     monkeypatch.setattr(http_protocol, "take_upload", note)
     return bodies
