@@ -142,6 +142,7 @@ class MinioBlobStore:
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._pool.clear()
+        self._object_put.close()
 
     def _require_bucket(self) -> None:
         if not self._client.bucket_exists(self._bucket):

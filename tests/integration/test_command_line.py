@@ -63,4 +63,4 @@ def test_a_word_loads_what_it_needs_and_no_more() -> None:
     # `holdfast upload` on somebody's laptop, and every --help: neither the server nor its stores.
     command = "import sys, server.cli, client_py.local.upload_command; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout.split()
-    assert {"litestar", "psycopg", "minio", "obstore", "av", "prometheus_client"} & set(loaded) == set()
+    assert {"litestar", "psycopg", "minio", "av", "prometheus_client"} & set(loaded) == set()

