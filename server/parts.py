@@ -1,8 +1,10 @@
 """What the routes work with, put together once: the stores and everything that stands on them."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,7 @@ from server.recordings.reading import Reader
 from server.recordings.registration import Registrar
 from server.recordings.verification import Verifier
 from server.settings import Settings
+from server.shared_core import shared_core
 from server.storage.audit_ledger import AuditLedger
 from server.storage.blob_store import BlobStore
 from server.storage.collect_ledger import CollectLedger
@@ -160,8 +163,10 @@ async def open_parts(settings: Settings, metrics: Metrics) -> AsyncIterator[Part
     """The parts over the real stores that the settings name; both are closed at the end."""
     if settings.database_url is None or settings.bucket is None:
         raise ValueError("HOLDFAST_DATABASE_URL and HOLDFAST_S3_ENDPOINT are needed here: `holdfast serve` sets them")
+    threads = ThreadPoolExecutor(thread_name_prefix="beside", initializer=shared_core.leave)
+    asyncio.get_running_loop().set_default_executor(threads)
     async with AsyncExitStack() as stack:
-        flush_ledger = await PostgresLedger.open(settings.database_url, _FLUSH_CONNECTIONS, rehearses=True)
+        flush_ledger = await PostgresLedger.open(settings.database_url, _FLUSH_CONNECTIONS, is_for_flushes=True)
         stack.push_async_callback(flush_ledger.close)
         ledger = await PostgresLedger.open(settings.database_url, _OTHER_CONNECTIONS)
         stack.push_async_callback(ledger.close)

@@ -121,6 +121,7 @@ def environ_of_workers(settings: Settings, environ: Mapping[str, str]) -> dict[s
         **environ,
         "HOLDFAST_PORT": str(settings.port),
         "HOLDFAST_PUBLIC_URL": settings.public_url,
+        "HOLDFAST_SHARE_CORE": "yes" if settings.shares_core else "no",
         "HOLDFAST_DATABASE_URL": settings.database_url,
         "HOLDFAST_S3_ENDPOINT": f"{'https' if bucket.is_secure else 'http'}://{bucket.endpoint}",
         "HOLDFAST_S3_ACCESS_KEY": bucket.access_key,

@@ -28,6 +28,7 @@ from server.setting_kinds import (
 from server.storage.bucket_settings import BucketSettings
 
 _MIB: Final = 1024 * 1024
+_CORES_TO_SHARE: Final = 2
 _BUCKET_DEFAULT: Final = "holdfast"
 _WEB_DIR: Final = Path(__file__).parent.parent / "web" / "dist"
 
@@ -52,6 +53,12 @@ SETTINGS: Final = (
         whole_number(0, 256),
         "0",
         "API processes; 0: one a core, one for two beside embedded stores",
+    ),
+    Setting(
+        "HOLDFAST_SHARE_CORE",
+        one_of("auto", "yes", "no"),
+        "auto",
+        "a worker and the database's processes for its flushes on one core; auto: beside an embedded one on two cores",
     ),
     Setting("HOLDFAST_DATA_DIR", parse_path, ".holdfast", "where the embedded PostgreSQL and S3 keep their data"),
     Setting(
@@ -120,6 +127,7 @@ class Settings:
     port: int
     public_url: str
     workers: int
+    shares_core: bool
     data_dir: Path
     database_url: str | None = field(repr=False)
     bucket: BucketSettings | None
@@ -166,6 +174,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         port=values["HOLDFAST_PORT"],
         public_url=values["HOLDFAST_PUBLIC_URL"] or f"http://localhost:{values['HOLDFAST_PORT']}",
         workers=values["HOLDFAST_WORKERS"] or _choose_workers(values),
+        shares_core=_shares_core(values),
         data_dir=values["HOLDFAST_DATA_DIR"],
         database_url=values["HOLDFAST_DATABASE_URL"] or None,
         bucket=_read_bucket(values),
@@ -275,6 +284,13 @@ def _choose_workers(values: dict[str, Any]) -> int:
     cores = _count_cores()
     has_given_stores = values["HOLDFAST_DATABASE_URL"] and values["HOLDFAST_S3_ENDPOINT"]
     return cores if has_given_stores else max(1, cores // 2)
+
+
+def _shares_core(values: dict[str, Any]) -> bool:
+    """By itself only where it was measured."""
+    if values["HOLDFAST_SHARE_CORE"] == "auto":
+        return not values["HOLDFAST_DATABASE_URL"] and _count_cores() == _CORES_TO_SHARE
+    return bool(values["HOLDFAST_SHARE_CORE"] == "yes")
 
 
 def _count_cores() -> int:

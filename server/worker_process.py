@@ -57,9 +57,12 @@ def _serve(listen_fds: list[int]) -> None:
     from server.listening import BACKLOG
     from server.logging_setup import set_up_logging
     from server.settings import read_settings
+    from server.shared_core import shared_core
 
     settings = read_settings()
     set_up_logging(settings)
+    if settings.shares_core:
+        shared_core.enter()
     app = create_app(settings)
 
     class DrainingServer(uvicorn.Server):

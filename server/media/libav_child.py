@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from server.media.libav.child import FILE_FAILED
+from server.shared_core import shared_core
 
 # Address space, libraries included (about 400 MB); a step holds a few packets and, for the poster, one picture.
 CHILD_MEMORY_BYTES_MAX: Final = 1_536 * 1024 * 1024
@@ -33,21 +34,22 @@ class ChildBrokenError(Exception):
 async def run_child(step: str, folder: Path, *, input_bytes: int, memory_bytes: int = CHILD_MEMORY_BYTES_MAX) -> None:
     """Return when the step's files stand in `folder`. Raises `ChildFailedError`, `ChildBrokenError`."""
     cpu_s = min(_CPU_S_MAX, _CPU_S_BASE + _CPU_S_PER_MIB * (input_bytes >> 20))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "server.media.libav.child",
-        step,
-        str(folder),
-        f"--parent={os.getpid()}",
-        f"--memory={memory_bytes}",
-        f"--cpu={cpu_s}",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        env=_environment(),
-        start_new_session=True,
-    )
+    with shared_core.left():
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "server.media.libav.child",
+            step,
+            str(folder),
+            f"--parent={os.getpid()}",
+            f"--memory={memory_bytes}",
+            f"--cpu={cpu_s}",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=_environment(),
+            start_new_session=True,
+        )
     try:
         async with asyncio.timeout(cpu_s * _WALL_S_PER_CPU_S):
             last_words = await _read_end(process)

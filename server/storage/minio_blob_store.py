@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 import minio
 from minio.error import S3Error
 
+from server.shared_core import shared_core
 from server.storage.blob_store import (
     LIST_PAGE_MAX,
     BlobInfo,
@@ -52,7 +53,9 @@ class MinioBlobStore:
         self._bucket = settings.bucket
         self._client, self._pool = make_client(settings, threads)
         self._object_put = ObjectPut(settings)
-        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="bucket")
+        self._threads = ThreadPoolExecutor(
+            max_workers=threads, thread_name_prefix="bucket", initializer=shared_core.leave
+        )
 
     async def ensure_bucket(self) -> None:
         """Make the bucket where it is missing. Raises `BlobStoreError`."""

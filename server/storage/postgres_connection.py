@@ -20,6 +20,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
+from server.shared_core import shared_core
 from server.storage.ledger import LedgerUnavailableError, LedgerUnsettledError
 from server.storage.postgres_errors import STALE_STATES, translate_error
 
@@ -121,7 +122,10 @@ class PostgresConnections:
     """A fixed number of connections to one database."""
 
     def __init__(self, database_url: str, size: int, rehearse: Rehearsal | None = None) -> None:
-        """`rehearse` runs on each new connection before anyone waits for it; what it does is rolled back."""
+        """`rehearse` runs on each new connection before anyone waits for it; what it does is rolled back.
+
+        Where there is one, the connection's process comes to this one's core (server/shared_core.py).
+        """
         given = conninfo_to_dict(database_url)
         options = f"{given.get('options') or ''} {_SESSION_OPTIONS}".strip()
         keepalive = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 8000}
@@ -282,6 +286,7 @@ async def _prepare(connection: Connection, rehearse: Rehearsal | None) -> None:
         cursor = await connection.execute(_SELECT_CRASH_MARK, prepare=False)
         ((connection.crash_mark,),) = await cursor.fetchall()
         if rehearse is not None:
+            shared_core.bring(connection.info.backend_pid)
             # It waits for nobody: whoever needs the connection may only want to read.
             await connection.execute(_SET_LOCK_TIMEOUT, (_REHEARSAL_LOCK,), prepare=False)
             with suppress(psycopg.Error):  # whoever does it in earnest hears why

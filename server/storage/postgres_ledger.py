@@ -56,15 +56,16 @@ class PostgresLedger:
 
     @classmethod
     async def open(
-        cls, database_url: str, pool_size: int = POOL_SIZE_DEFAULT, *, rehearses: bool = False
+        cls, database_url: str, pool_size: int = POOL_SIZE_DEFAULT, *, is_for_flushes: bool = False
     ) -> "PostgresLedger":
         """Connect in the background: a database that is away shows in the first call, not here.
 
-        `rehearses`: each connection goes through a flush's statements before anyone waits for it (docs/decisions/0016).
+        `is_for_flushes`: each connection goes through a flush's statements before anyone waits for it
+        (docs/decisions/0016), and its process comes to this one's core (docs/decisions/0021).
 
         The schema must have been brought up by `server.storage.migrations.apply_migrations`.
         """
-        connections = PostgresConnections(database_url, pool_size, rehearse=_rehearse_flush if rehearses else None)
+        connections = PostgresConnections(database_url, pool_size, rehearse=_rehearse_flush if is_for_flushes else None)
         await connections.open()
         return cls(connections)
 

@@ -32,7 +32,7 @@ from tests.server.storage.direct_sql import ask, execute
 @pytest.fixture
 async def narrow_ledger(database_url: str) -> AsyncIterator[PostgresLedger]:
     """Over one connection, so that what a session keeps is the same for all calls."""
-    opened = await PostgresLedger.open(database_url, pool_size=1, rehearses=True)
+    opened = await PostgresLedger.open(database_url, pool_size=1, is_for_flushes=True)
     yield opened
     await opened.close()
 
@@ -87,7 +87,7 @@ async def test_the_rehearsal_on_a_new_connection_leaves_nothing(
 async def test_a_rehearsal_waits_for_no_lock_and_leaves_the_connection_its_own_patience(database_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(database_url) as holder:
         await holder.execute("lock table chunks in share row exclusive mode")
-        ledger = await PostgresLedger.open(database_url, pool_size=1, rehearses=True)
+        ledger = await PostgresLedger.open(database_url, pool_size=1, is_for_flushes=True)
         try:
             assert await ledger.find_rows([(recording_id_of(1), 0)]) == {}
             assert await ledger.connections.fetch("show lock_timeout") == [("4s",)]
