@@ -33,8 +33,6 @@ _UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 _CODE: Final = re.compile(rb"<Code>(\w+)</Code>")
 _MESSAGE: Final = re.compile(rb"<Message>([^<]*)</Message>")
 
-_Fields = dict[str, str | list[str] | tuple[str]]  # as the signer has it
-
 
 class _Target(Struct, frozen=True):
     """Where the store listens."""
@@ -49,11 +47,10 @@ class ObjectPut:
 
     def __init__(self, settings: BucketSettings) -> None:
         self._settings = settings
-        self._credentials = Credentials(settings.access_key, settings.secret_key)
         where = urlsplit(f"//{settings.endpoint}")
         self._target = _Target(
             where.hostname or "",
-            where.port or (443 if settings.is_secure else 80),
+            where.port or _usual_port(settings),
             ssl.create_default_context() if settings.is_secure else None,
         )
         # The last one used is taken first, so that those of a busy hour grow old.
@@ -83,7 +80,8 @@ class ObjectPut:
             self._idle.pop().abort()
 
     async def _ask(self, method: str, key: str, body: bytes) -> StoreAnswer:
-        head = _encode_head(method, self._sign(method, key, await self._name_payload(body)), len(body))
+        payload = await self._name_payload(body)
+        head = encode_head(self._settings, method, key, payload, len(body), datetime.now(UTC))
         connection = self._take_idle()
         try:
             if connection is None:
@@ -123,31 +121,32 @@ class ObjectPut:
             return sha256_hex(body)
         return await asyncio.to_thread(sha256_hex, body)
 
-    def _sign(self, method: str, key: str, payload: str) -> tuple[str, _Fields]:
-        """(path, fields) of a request, signed for now (AWS Signature Version 4)."""
-        settings, now = self._settings, datetime.now(UTC)
-        path = quote(f"/{settings.bucket}/{key}")
-        fields: _Fields = {
-            "Host": settings.endpoint,
-            "x-amz-content-sha256": payload,
-            "x-amz-date": f"{now:%Y%m%dT%H%M%SZ}",
-        }
-        sign_v4_s3(
-            method=method,
-            url=urlsplit(f"//{settings.endpoint}{path}"),
-            region=settings.region,
-            headers=fields,
-            credentials=self._credentials,
-            content_sha256=payload,
-            date=now,
-        )
-        return path, fields
 
-
-def _encode_head(method: str, signed: tuple[str, _Fields], body_bytes: int) -> bytes:
-    path, fields = signed
+def encode_head(settings: BucketSettings, method: str, key: str, payload: str, body_bytes: int, now: datetime) -> bytes:
+    """A request's head, signed for `now` (AWS Signature Version 4); `payload` is what it says of the body's hash."""
+    # A port that goes without saying is not said: proxies leave it out of the field that was signed.
+    host = settings.endpoint.removesuffix(f":{_usual_port(settings)}")
+    path = quote(f"/{settings.bucket}/{key}")
+    fields: dict[str, str | list[str] | tuple[str]] = {
+        "Host": host,
+        "x-amz-content-sha256": payload,
+        "x-amz-date": f"{now:%Y%m%dT%H%M%SZ}",
+    }
+    sign_v4_s3(
+        method=method,
+        url=urlsplit(f"//{host}{path}"),
+        region=settings.region,
+        headers=fields,
+        credentials=Credentials(settings.access_key, settings.secret_key),
+        content_sha256=payload,
+        date=now,
+    )
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     return "\r\n".join([*lines, f"Content-Length: {body_bytes}", "", ""]).encode("latin-1")
+
+
+def _usual_port(settings: BucketSettings) -> int:
+    return 443 if settings.is_secure else 80
 
 
 def _require_success(answer: StoreAnswer, key: str) -> None:

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from protocol.checksums import sha256_hex
 from server.storage import object_put
 from server.storage.blob_store import BlobStoreRefusedError, BlobStoreUnavailableError
 from server.storage.bucket_settings import BucketSettings
-from server.storage.object_put import ObjectPut
+from server.storage.object_put import ObjectPut, encode_head
 from server.storage.store_connection import ANSWER_BYTES_MAX
 from tests.server.storage.scripted_s3 import answer, s3_error
 
@@ -212,6 +213,25 @@ async def test_check_takes_a_missing_object_and_no_missing_bucket(put: ObjectPut
         with pytest.raises((BlobStoreRefusedError, BlobStoreUnavailableError)):
             await put.check("installation.json")
     assert wire.connections == [0] * 4
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "is_secure", "host_field"),
+    [
+        ("s3.internal:443", True, "s3.internal"),
+        ("s3.internal:80", False, "s3.internal"),
+        ("s3.internal:80", True, "s3.internal:80"),
+        ("s3.internal", True, "s3.internal"),
+        ("[::1]:8333", False, "[::1]:8333"),
+    ],
+)
+def test_a_port_that_goes_without_saying_is_not_said(endpoint: str, is_secure: bool, host_field: str) -> None:
+    settings = BucketSettings(endpoint, "key", "secret", "bucket", is_secure=is_secure)
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    head = encode_head(settings, "PUT", "packs/a b", "UNSIGNED-PAYLOAD", 4, now).decode()
+    assert head.startswith(f"PUT /bucket/packs/a%20b HTTP/1.1\r\nHost: {host_field}\r\n")
+    assert head.endswith("\r\nContent-Length: 4\r\n\r\n")
+    assert "x-amz-date: 20260102T030405Z\r\n" in head
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 70 + ".invalid"], ids=["unknown", "no name"])
