@@ -53,6 +53,7 @@ def test_a_bucket_emptied_while_the_page_was_closed_is_filled_again_when_it_open
     tab.wait(lambda: keys(f"chunks/{recording_id}/") or keys("packs/"), "the bucket to be filled again", limit_s=120)
     tab.wait(lambda: {c.state for c in service.stores.chunks(recording_id)} == {"stored"}, "every row", limit_s=120)
     assert service.stores.read_recording(recording_id) == take.content
+    tab.wait(lambda: service.stores.recording_state(recording_id) == "complete", "the recording to be whole again")
 
 
 def test_a_byte_spoiled_in_the_bucket_before_it_was_verified_is_sent_again_and_never_certified(
