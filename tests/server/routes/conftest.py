@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from server import hot_route, http_protocol
 from server.installation import establish_installation
 from server.settings import Settings, read_settings
 from server.storage.bucket_settings import BucketSettings
@@ -53,3 +55,17 @@ def stack(request: pytest.FixtureRequest) -> Stack:
     """Both, one after the other: what holds over the fakes must hold over the real stores."""
     found: Stack = request.getfixturevalue(f"{request.param}_stack")
     return found
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The bodies that went the short way."""
+    bodies: list[bytes] = []
+    original = hot_route.take_upload
+
+    def note(parts: Any, headers: Any, head: Any, body: bytes, answer: Any) -> None:
+        bodies.append(body)
+        original(parts, headers, head, body, answer)
+
+    monkeypatch.setattr(http_protocol, "take_upload", note)
+    return bodies

@@ -40,20 +40,6 @@ def answers_in(told: bytes) -> list[tuple[int, dict[str, str], Any]]:
     return found
 
 
-@pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The bodies that went the short way."""
-    bodies: list[bytes] = []
-    original = hot_route.take_upload
-
-    def note(parts: Any, headers: Any, head: Any, body: bytes, answer: Any) -> None:
-        bodies.append(body)
-        original(parts, headers, head, body, answer)
-
-    monkeypatch.setattr(http_protocol, "take_upload", note)
-    return bodies
-
-
 async def test_a_whole_request_is_answered_with_a_receipt_and_the_connection_stays(
     memory_stack: Stack, port: int, taken: list[bytes]
 ) -> None:

@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from protocol.ids import loose_recording_id
-from server import hot_route, http_protocol
+from server import http_protocol
 from server.http_protocol import make_protocol
 from server.known_heads import HEAD_BYTES_MAX, HEADS_MAX, KnownHeads
 from tests.server.routes.wire_client import exchange, request_of, served_on_a_socket
@@ -81,16 +81,8 @@ async def test_the_second_request_of_a_kind_is_not_parsed(memory_stack: Stack, m
 
 
 async def test_before_the_first_comparison_a_known_head_waits_as_any_other(
-    memory_stack: Stack, monkeypatch: pytest.MonkeyPatch
+    memory_stack: Stack, taken: list[bytes]
 ) -> None:
-    taken: list[bytes] = []
-    original = hot_route.take_upload
-
-    def note(parts: Any, headers: Any, head: Any, body: bytes, answer: Any) -> None:
-        taken.append(body)
-        original(parts, headers, head, body, answer)
-
-    monkeypatch.setattr(http_protocol, "take_upload", note)
     installation: Any = memory_stack.parts.installation
     async with served_on_a_socket(memory_stack) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
